@@ -1,0 +1,16 @@
+//! Small types that every room may use.
+
+mod digest;
+mod epoch;
+mod escape;
+pub mod fs;
+mod interrupt;
+mod progress;
+mod size;
+
+pub use digest::{Digest, InvalidDigest};
+pub use epoch::{Epoch, InvalidEpoch};
+pub use escape::Escaped;
+pub use interrupt::{Interrupt, Interrupted};
+pub use progress::{Progress, Silent};
+pub use size::ByteSize;

@@ -1,0 +1,21 @@
+//! Image formats. Knows root file systems, never modules.
+
+use crate::base::Digest;
+use crate::rootfs::FileId;
+
+/// Contents of the files whose [`crate::rootfs::Content`] is `Late`, made when every other file
+/// has been written.
+///
+/// Called once with the digest of every file that has been written (by [`FileId::index`]; `None`
+/// for the late ones themselves); returns the bytes of the late ones, in the order in which they
+/// were added to the root file system.
+pub type LateContents<'a> = dyn FnMut(&[Option<FileDigest>]) -> Vec<(FileId, Vec<u8>)> + 'a;
+
+/// What was read of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileDigest {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of them.
+    pub sha256: Digest,
+}
