@@ -93,6 +93,7 @@ impl Directory {
     }
 
     /// The entries in byte order of their names.
+    #[must_use]
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&[u8], &Node)> {
         self.entries.iter().map(|(name, node)| (&**name, node))
     }
@@ -265,10 +266,7 @@ impl Rootfs {
         let occupied = || RootfsError::Occupied { path: path.clone() };
         let (parent, name) = path.split().ok_or_else(occupied)?;
         let directory = self.directory_mut(&parent).map_err(|error| match error {
-            RootfsError::NotADirectory { parent, .. } => {
-                RootfsError::NotADirectory { path: path.clone(), parent }
-            }
-            RootfsError::Occupied { path: parent } => {
+            RootfsError::NotADirectory { parent, .. } | RootfsError::Occupied { path: parent } => {
                 RootfsError::NotADirectory { path: path.clone(), parent }
             }
             error @ RootfsError::TooManyFiles => error,
