@@ -2,6 +2,7 @@
 
 mod dump;
 mod path;
+mod resolve;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use crate::base::Epoch;
 
 pub use path::{ImagePath, InvalidImagePath};
+pub use resolve::Resolved;
 
 /// Permission bits and time of an inode, as the image will have them. Owner is always 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
