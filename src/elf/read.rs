@@ -20,7 +20,7 @@ use crate::base::fs::PathContext as _;
 /// of some kilobytes.
 const MAX_TABLE: u64 = 1 << 20;
 
-/// Longest interpreter path, and longest string of the dynamic section (EasyBuild writes search
+/// Longest interpreter path, and longest string of the dynamic section (`EasyBuild` writes search
 /// paths of several kilobytes).
 const MAX_STRING: u64 = 1 << 20;
 

@@ -39,10 +39,10 @@ impl Machine {
         let program = PathBuf::from(program);
         let facts = self.0[&program].clone();
         let process = search.load(Object { path: program, facts });
-        let loaded = process.objects.iter().skip(1).map(|object| object.path.clone());
-        let loaded = loaded.chain(process.variants).map(|path| path.display().to_string());
+        let libraries = process.objects.iter().skip(1).map(|object| object.path.clone());
+        let shown = libraries.chain(process.variants).map(|path| path.display().to_string());
         let missing = process.missing.into_iter().map(|m| m.name.into_string().unwrap());
-        (loaded.collect(), missing.collect())
+        (shown.collect(), missing.collect())
     }
 }
 
