@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::format::{NAME_BYTES, SYMLINK_BYTES};
 use crate::image::ImageError;
-use crate::rootfs::{Content, Directory, FileId, Node, Rootfs};
+use crate::rootfs::{Content, Directory, File, FileId, Node, Rootfs};
 
 /// What a walk over the tree tells.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Survey {
                 }
                 if new && rootfs.file(*id).content != Content::Late {
                     self.planned.push(*id);
-                    self.bytes += size_of_content(rootfs, *id);
+                    self.bytes += size_of_content(rootfs.file(*id));
                 }
             }
         }
@@ -80,7 +80,7 @@ impl Survey {
 
     fn find_repeated(&mut self, rootfs: &Rootfs) {
         let mut sizes: Vec<u64> =
-            self.planned.iter().map(|id| size_of_content(rootfs, *id)).collect();
+            self.planned.iter().map(|id| size_of_content(rootfs.file(*id))).collect();
         sizes.sort_unstable();
         self.repeated =
             sizes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
@@ -88,8 +88,7 @@ impl Survey {
 }
 
 /// Bytes of a file as planned.
-pub(in crate::image) fn size_of_content(rootfs: &Rootfs, id: FileId) -> u64 {
-    let file = rootfs.file(id);
+pub(in crate::image) fn size_of_content(file: &File) -> u64 {
     match &file.content {
         Content::Host(_) => file.size,
         Content::Bytes(bytes) => bytes.len() as u64,
