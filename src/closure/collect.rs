@@ -266,6 +266,17 @@ impl<'a> Collector<'a> {
         Ok(image_path(moved.as_deref().unwrap_or(path))?)
     }
 
+    /// Where what lies at `path` lies in the image; `path` itself if an image cannot have it.
+    pub(super) fn image_or_same(&self, path: &Path) -> PathBuf {
+        self.image(path).map_or_else(|_| path.to_owned(), |at| at.as_path().to_owned())
+    }
+
+    /// Directories of the site's own files, which the image does not have.
+    pub(super) fn site_directories(&self) -> Vec<PathBuf> {
+        let injections = self.injections.iter();
+        injections.flat_map(|i| i.source.iter().chain([&i.link])).cloned().collect()
+    }
+
     /// EESSI's link to what a site adds, if this is EESSI.
     pub(super) fn injections(&self) -> Option<&Path> {
         self.injections.as_ref().map(|injections| &*injections.link)

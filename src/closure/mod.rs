@@ -4,11 +4,13 @@ mod collect;
 mod eessi;
 mod libraries;
 mod links;
+mod lookup;
 mod modules;
 mod parallel;
 mod policy;
 mod prefixes;
 mod probe;
+mod scope;
 mod walk;
 
 use std::path::PathBuf;
@@ -22,6 +24,7 @@ use crate::rootfs::{InvalidImagePath, Rootfs, RootfsError};
 use crate::stack::Stack;
 
 use collect::Collector;
+use scope::Scope;
 
 /// What to pack.
 #[derive(Debug, Clone)]
@@ -40,6 +43,8 @@ pub struct Request<'a> {
     pub private: &'a [PathBuf],
     /// `PATH` of the frozen environment, for `#!/usr/bin/env` and for tools of `Base::Host`.
     pub path: &'a [PathBuf],
+    /// `LD_LIBRARY_PATH` of the frozen environment.
+    pub library_path: &'a [PathBuf],
     /// The session's Lmod, packed with `Base::Host`.
     pub lmod: Option<&'a crate::stack::LmodInstallation>,
 }
@@ -176,8 +181,11 @@ pub fn resolve(
         eessi::add(&mut collector, eessi, request)?;
     }
     include(&mut collector, request.include)?;
-    libraries::add(&mut collector, request)?;
-    links::add(&mut collector)?;
+    let scope = Scope::new(request, &prefixes);
+    links::add(&mut collector, &scope)?;
+    libraries::add(&mut collector, request, &scope)?;
+    let astray = links::add(&mut collector, &scope)?;
+    collector.warnings.extend(astray);
     let installations = modules::installations(&collector, request.modules, prefixes);
     progress.finish();
     Ok(collector.finish(installations))

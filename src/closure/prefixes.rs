@@ -140,7 +140,7 @@ impl<'a> Surroundings<'a> {
     }
 
     /// Whether `path` is no module's own.
-    fn is_shared(&self, path: &Path) -> bool {
+    pub(super) fn is_shared(&self, path: &Path) -> bool {
         let depth = path.components().count().saturating_sub(1);
         let private = self.private.iter().any(|private| private.starts_with(path));
         let of_eessi = self.eessi.is_some_and(|eessi| {
@@ -194,7 +194,7 @@ fn is_system(path: &Path) -> bool {
 }
 
 /// The installation below EESSI's software directory, or its site's, that `named` lies in.
-fn in_eessi(eessi: &Eessi, named: &Path) -> Option<PathBuf> {
+pub(super) fn in_eessi(eessi: &Eessi, named: &Path) -> Option<PathBuf> {
     let mut tops = vec![eessi.software(), eessi.site_software()];
     if let Some(accelerator) = &eessi.accelerator {
         tops.extend([eessi.software().join(accelerator), eessi.site_software().join(accelerator)]);
