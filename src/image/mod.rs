@@ -1,7 +1,12 @@
 //! Image formats. Knows root file systems, never modules.
 
-use crate::base::Digest;
+mod error;
+pub mod squashfs;
+
+use crate::base::{Digest, Interrupt, Progress};
 use crate::rootfs::FileId;
+
+pub use error::ImageError;
 
 /// Contents of the files whose [`crate::rootfs::Content`] is `Late`, made when every other file
 /// has been written.
@@ -18,4 +23,11 @@ pub struct FileDigest {
     pub size: u64,
     /// SHA-256 of them.
     pub sha256: Digest,
+}
+
+/// The ties to whoever waits for the image.
+#[derive(Clone, Copy)]
+struct Watch<'a> {
+    progress: &'a dyn Progress,
+    interrupt: &'a Interrupt,
 }
