@@ -1,0 +1,125 @@
+//! The tree's order and counts, taken once before anything is written.
+
+use std::collections::BTreeSet;
+
+use super::format::{NAME_BYTES, SYMLINK_BYTES};
+use crate::image::ImageError;
+use crate::rootfs::{Content, Directory, File, FileId, Node, Rootfs};
+
+/// What a walk over the tree tells.
+#[derive(Debug)]
+pub(super) struct Survey {
+    /// Files with content, each once, in the order of their first names.
+    pub(super) planned: Vec<FileId>,
+    /// Number of names of each file, by [`FileId::index`].
+    pub(super) links: Vec<u32>,
+    /// Inodes of all kinds.
+    pub(super) inodes: u32,
+    /// Sizes that more than one planned file has; others have no duplicates.
+    pub(super) repeated: BTreeSet<u64>,
+    /// Bytes of all planned files.
+    pub(super) bytes: u64,
+}
+
+type Entries<'a> = Box<dyn Iterator<Item = (&'a [u8], &'a Node)> + 'a>;
+
+impl Survey {
+    /// Surveys `rootfs`.
+    ///
+    /// # Errors
+    /// [`ImageError::Unrepresentable`] for what squashfs cannot hold.
+    pub(super) fn of(rootfs: &Rootfs) -> Result<Self, ImageError> {
+        let mut survey = Self {
+            planned: Vec::with_capacity(rootfs.files().len()),
+            links: vec![0; rootfs.files().len()],
+            inodes: 1,
+            repeated: BTreeSet::new(),
+            bytes: 0,
+        };
+        let mut stack: Vec<Entries> = vec![Box::new(rootfs.root().entries())];
+        while let Some(entries) = stack.last_mut() {
+            let Some((name, node)) = entries.next() else {
+                stack.pop();
+                continue;
+            };
+            check_name(name)?;
+            survey.count(rootfs, node)?;
+            if let Node::Directory(directory) = node {
+                stack.push(Box::new(directory.entries()));
+            }
+        }
+        survey.find_repeated(rootfs);
+        Ok(survey)
+    }
+
+    fn count(&mut self, rootfs: &Rootfs, node: &Node) -> Result<(), ImageError> {
+        let mut new = true;
+        match node {
+            Node::Directory(_) => {}
+            Node::Symlink(link) => check_target(&link.target)?,
+            Node::File(id) => {
+                if let Some(links) = self.links.get_mut(id.index()) {
+                    new = *links == 0;
+                    *links += 1;
+                }
+                if new && rootfs.file(*id).content != Content::Late {
+                    self.planned.push(*id);
+                    self.bytes += size_of_content(rootfs.file(*id));
+                }
+            }
+        }
+        // the number behind the last one serves as the root's parent
+        self.inodes = self.inodes.checked_add(u32::from(new)).filter(|&n| n < u32::MAX).ok_or(
+            ImageError::Unrepresentable {
+                what: "so many files".to_owned(),
+                reason: "a squashfs has at most 4294967294 inodes",
+            },
+        )?;
+        Ok(())
+    }
+
+    fn find_repeated(&mut self, rootfs: &Rootfs) {
+        let mut sizes: Vec<u64> =
+            self.planned.iter().map(|id| size_of_content(rootfs.file(*id))).collect();
+        sizes.sort_unstable();
+        self.repeated =
+            sizes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    }
+}
+
+/// Bytes of a file as planned.
+pub(in crate::image) fn size_of_content(file: &File) -> u64 {
+    match &file.content {
+        Content::Host(_) => file.size,
+        Content::Bytes(bytes) => bytes.len() as u64,
+        Content::Late => 0,
+    }
+}
+
+/// Number of directories in `directory`.
+pub(super) fn subdirectories(directory: &Directory) -> u32 {
+    let count = directory.entries().filter(|(_, node)| matches!(node, Node::Directory(_))).count();
+    // there are fewer inodes than that
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn check_name(name: &[u8]) -> Result<(), ImageError> {
+    if name.len() <= NAME_BYTES {
+        return Ok(());
+    }
+    Err(ImageError::Unrepresentable { what: text(name), reason: "names have at most 255 bytes" })
+}
+
+fn check_target(target: &[u8]) -> Result<(), ImageError> {
+    if (1..=SYMLINK_BYTES).contains(&target.len()) {
+        return Ok(());
+    }
+    Err(ImageError::Unrepresentable {
+        what: text(target),
+        reason: "the target of a symbolic link has 1 to 4095 bytes",
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,343 @@
+//! Reading: several threads run ahead of the writer, and what they read comes out in order.
+//!
+//! A reader claims the next files in order and, with the claim, hands in a short queue of its own;
+//! the packer empties these queues in the order of the claims. So memory is bounded by the number
+//! of readers, no reader can be waited for in vain, and the order never depends on who was faster.
+
+use std::collections::BTreeSet;
+use std::fs::File as HostFile;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Mutex;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use sha2::Digest as _;
+
+use super::buffer::{Buffer, Pool};
+use crate::base::Interrupt;
+use crate::base::fs::{PathContext as _, PathError};
+use crate::image::ImageError;
+use crate::rootfs::{Content, FileId, Rootfs};
+
+/// Small files that are read and handed on together.
+const BATCH_FILES: usize = 64;
+
+/// A content hash: SHA-256, or BLAKE3 where nobody asked for SHA-256.
+pub(super) type Hash = [u8; 32];
+
+/// Which content hashes are computed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Hashing<'a> {
+    /// SHA-256 of every file.
+    Digests,
+    /// Only what finding duplicates needs: files of these sizes.
+    Duplicates(&'a BTreeSet<u64>),
+}
+
+/// Files to read, in the order in which they go into the image.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sources<'a> {
+    /// These files of the root file system.
+    Planned(&'a Rootfs, &'a [FileId]),
+    /// Contents that were made late.
+    Late(&'a [(FileId, Vec<u8>)]),
+}
+
+enum Input<'a> {
+    Host(&'a Path),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Sources<'a> {
+    fn len(self) -> usize {
+        match self {
+            Self::Planned(_, order) => order.len(),
+            Self::Late(files) => files.len(),
+        }
+    }
+
+    /// Identity, content and size of the file that comes `index`th.
+    fn get(self, index: usize) -> Option<(FileId, Input<'a>, u64)> {
+        match self {
+            Self::Planned(rootfs, order) => {
+                let id = *order.get(index)?;
+                let file = rootfs.file(id);
+                Some(match &file.content {
+                    Content::Host(path) => (id, Input::Host(path), file.size),
+                    Content::Bytes(bytes) => (id, Input::Bytes(bytes), bytes.len() as u64),
+                    Content::Late => (id, Input::Bytes(&[]), 0),
+                })
+            }
+            Self::Late(files) => {
+                let (id, bytes) = files.get(index)?;
+                Some((*id, Input::Bytes(bytes), bytes.len() as u64))
+            }
+        }
+    }
+}
+
+/// What a reader hands on.
+pub(super) enum Piece {
+    /// Whole files that are smaller than a block, one behind the other.
+    Small(Buffer, Vec<SmallFile>),
+    /// The next full block of a larger file.
+    Block(Buffer),
+    /// The same, if all of it is zero.
+    Hole,
+    /// The rest of a larger file, less than a block.
+    End(FileEnd, Buffer),
+    /// Reading failed.
+    Failed(ImageError),
+}
+
+/// A file in [`Piece::Small`].
+pub(super) struct SmallFile {
+    pub(super) end: FileEnd,
+    pub(super) range: Range<usize>,
+}
+
+/// A file of which everything was read.
+pub(super) struct FileEnd {
+    pub(super) id: FileId,
+    pub(super) size: u64,
+    pub(super) hash: Option<Hash>,
+}
+
+/// What all readers share.
+pub(super) struct Reading<'a> {
+    pub(super) sources: Sources<'a>,
+    pub(super) hashing: Hashing<'a>,
+    pub(super) block: usize,
+    pub(super) pool: &'a Pool,
+    pub(super) interrupt: &'a Interrupt,
+    claims: Mutex<Claims>,
+}
+
+/// The next file to claim, and where claimed queues go.
+struct Claims {
+    next: usize,
+    /// Closed when nothing is left to claim.
+    queues: Option<Sender<Receiver<Piece>>>,
+}
+
+impl<'a> Reading<'a> {
+    /// Reading of `sources`, ready for up to `readers` calls of [`Reading::run`]; the queues come
+    /// out of the second value in order.
+    pub(super) fn new(
+        sources: Sources<'a>,
+        hashing: Hashing<'a>,
+        pool: &'a Pool,
+        readers: usize,
+        interrupt: &'a Interrupt,
+    ) -> (Self, Receiver<Receiver<Piece>>) {
+        let (queues, in_order) = bounded(readers);
+        let claims = Mutex::new(Claims { next: 0, queues: Some(queues) });
+        let block = pool.block();
+        (Self { sources, hashing, block, pool, interrupt, claims }, in_order)
+    }
+
+    /// One reader: claims and reads until nothing is left or nobody listens.
+    pub(super) fn run(&self) {
+        while let Some((files, queue)) = self.claim() {
+            if let Err(error) = self.read(files, &queue) {
+                // the packer hears of it in order; where it is gone, it knows already
+                let _ = queue.send(Piece::Failed(error));
+                return;
+            }
+        }
+    }
+
+    /// The next large file, or the next small ones that fit in a block together.
+    fn claim(&self) -> Option<(Range<usize>, Sender<Piece>)> {
+        // a reader that panicked has left a valid count behind
+        let mut claims = self.claims.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let start = claims.next;
+        if start >= self.sources.len() {
+            claims.queues = None;
+            return None;
+        }
+        let mut end = start + 1;
+        let mut room = self.room_after(self.block, start);
+        while let Some(left) = room
+            && end - start < BATCH_FILES
+        {
+            room = self.room_after(left, end);
+            if room.is_some() {
+                end += 1;
+            }
+        }
+        claims.next = end;
+        let (queue, taken) = bounded(2);
+        // under the lock, so that queues come in the order of claims
+        claims.queues.as_ref()?.send(taken).ok()?;
+        Some((start..end, queue))
+    }
+
+    /// What is left of `room` behind file `index`, if it is smaller than that: a byte must stay
+    /// free, by which a file that grew is noticed.
+    fn room_after(&self, room: usize, index: usize) -> Option<usize> {
+        let (_, _, size) = self.sources.get(index)?;
+        let size = usize::try_from(size).ok()?;
+        (size < room).then(|| room - size)
+    }
+
+    fn read(&self, files: Range<usize>, queue: &Sender<Piece>) -> Result<(), ImageError> {
+        let large = files.len() == 1 && self.room_after(self.block, files.start).is_none();
+        if large { self.read_large(files.start, queue) } else { self.read_small(files, queue) }
+    }
+
+    fn read_small(&self, files: Range<usize>, queue: &Sender<Piece>) -> Result<(), ImageError> {
+        let mut buffer = self.pool.take();
+        let mut read = Vec::with_capacity(files.len());
+        for index in files {
+            self.interrupt.check()?;
+            let Some((id, input, size)) = self.sources.get(index) else { break };
+            let start = buffer.len();
+            match input {
+                Input::Bytes(bytes) => buffer.append(bytes),
+                Input::Host(path) => read_whole(path, size, &mut buffer)?,
+            }
+            let range = start..buffer.len();
+            let mut hasher = Hasher::new(self.hashing, size);
+            hasher.update(buffer.slice(range.clone()));
+            read.push(SmallFile { end: FileEnd { id, size, hash: hasher.finish() }, range });
+        }
+        let _ = queue.send(Piece::Small(buffer, read));
+        Ok(())
+    }
+
+    fn read_large(&self, index: usize, queue: &Sender<Piece>) -> Result<(), ImageError> {
+        let Some((id, input, size)) = self.sources.get(index) else { return Ok(()) };
+        let mut hasher = Hasher::new(self.hashing, size);
+        match input {
+            Input::Bytes(mut bytes) => {
+                self.read_blocks(Path::new("/"), &mut bytes, (id, size), &mut hasher, queue)
+            }
+            Input::Host(path) => {
+                let mut file = open(path)?;
+                self.read_blocks(path, &mut file, (id, size), &mut hasher, queue)
+            }
+        }
+    }
+
+    fn read_blocks(
+        &self,
+        path: &Path,
+        from: &mut impl Read,
+        (id, size): (FileId, u64),
+        hasher: &mut Hasher,
+        queue: &Sender<Piece>,
+    ) -> Result<(), ImageError> {
+        let changed = |read| ImageError::Changed { path: path.to_owned(), planned: size, read };
+        let block = self.block as u64;
+        for done in 0..size / block {
+            self.interrupt.check()?;
+            let mut buffer = self.pool.take();
+            let got = buffer.read_from(from, self.block).at("read", path)?;
+            if got < self.block {
+                return Err(changed(done * block + got as u64));
+            }
+            hasher.update(buffer.filled());
+            let piece = if is_zero(buffer.filled()) {
+                self.pool.give(buffer);
+                Piece::Hole
+            } else {
+                Piece::Block(buffer)
+            };
+            if queue.send(piece).is_err() {
+                return Ok(());
+            }
+        }
+        let mut tail = self.pool.take();
+        // less than a block
+        let rest = usize::try_from(size % block).unwrap_or(usize::MAX);
+        let got = tail.read_from(from, rest.saturating_add(1)).at("read", path)?;
+        if got != rest {
+            return Err(changed(size - size % block + got as u64));
+        }
+        hasher.update(tail.filled());
+        let _ = queue.send(Piece::End(FileEnd { id, size, hash: hasher.finish() }, tail));
+        Ok(())
+    }
+}
+
+/// Appends the file at `path` to `buffer`, which has more than `size` bytes left.
+fn read_whole(path: &Path, size: u64, buffer: &mut Buffer) -> Result<(), ImageError> {
+    let mut file = open(path)?;
+    // less than a block
+    let planned = usize::try_from(size).unwrap_or(usize::MAX);
+    let got = buffer.read_from(&mut file, planned.saturating_add(1)).at("read", path)?;
+    if got != planned {
+        return Err(ImageError::Changed { path: path.to_owned(), planned: size, read: got as u64 });
+    }
+    Ok(())
+}
+
+/// Opens a file that was regular when planned, without waiting should it be a FIFO now.
+fn open(path: &Path) -> Result<HostFile, PathError> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let file = HostFile::options()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .at("open", path)?;
+    Ok(file)
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<16>();
+    words.iter().all(|word| *word == [0; 16]) && rest.iter().all(|&byte| byte == 0)
+}
+
+/// Hashes one file as it is read.
+enum Hasher {
+    Sha256(Box<sha2::Sha256>),
+    Blake3(Box<blake3::Hasher>),
+    Nothing,
+}
+
+impl Hasher {
+    fn new(hashing: Hashing, size: u64) -> Self {
+        match hashing {
+            Hashing::Digests => Self::Sha256(Box::default()),
+            Hashing::Duplicates(repeated) if repeated.contains(&size) => {
+                Self::Blake3(Box::default())
+            }
+            Hashing::Duplicates(_) => Self::Nothing,
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Blake3(hasher) => {
+                hasher.update(bytes);
+            }
+            Self::Nothing => {}
+        }
+    }
+
+    fn finish(&mut self) -> Option<Hash> {
+        match self {
+            Self::Sha256(hasher) => Some(hasher.finalize_reset().into()),
+            Self::Blake3(hasher) => Some(hasher.finalize().into()),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// Reads until `buffer` is full or the end is reached; returns how much was read.
+pub(super) fn read_full(from: &mut impl Read, mut buffer: &mut [u8]) -> io::Result<usize> {
+    let wanted = buffer.len();
+    while !buffer.is_empty() {
+        match from.read(buffer) {
+            Ok(0) => break,
+            Ok(read) => buffer = buffer.get_mut(read..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(wanted - buffer.len())
+}

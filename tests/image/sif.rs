@@ -1,0 +1,203 @@
+//! SIF files: what Apptainer says to them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File as HostFile};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use module_export::base::{Digest, Epoch, Interrupt, Silent};
+use module_export::image::sif::{Architecture, SifOptions};
+use module_export::image::{Compression, FileDigest, Format, SquashfsOptions, Written, write};
+use module_export::rootfs::{Content, File, Metadata, Rootfs, Symlink};
+
+use super::tools::{Mounted, is_root, run, skip, tool};
+use super::tree::{IMPLIED, assert_same, bytes, expected, on_disk, path};
+
+const INSPECT: &str = r##"{"data":{"attributes":{"labels":{"Author":"A. Author","Version":"1"},
+"environment":{},"runscript":"#!/bin/sh\nexec \"$@\"\n","deffile":"Bootstrap: module-export\n"}},"type":"container"}"##;
+
+fn options() -> SifOptions {
+    SifOptions {
+        architecture: std::env::consts::ARCH.parse().unwrap(),
+        definition: b"Bootstrap: module-export\n%environment\n  export A=1\n".to_vec(),
+        inspect_metadata: INSPECT.into(),
+        time: Epoch::from_seconds(1_700_000_000),
+        squashfs: SquashfsOptions::default(),
+    }
+}
+
+/// A root file system in which one static program is everything.
+fn busybox_rootfs(busybox: &Path) -> Rootfs {
+    let mut rootfs = Rootfs::new(IMPLIED);
+    let program = Metadata { mode: 0o755, mtime: Epoch::GENERATED };
+    let file = File {
+        metadata: program,
+        size: fs::metadata(busybox).unwrap().len(),
+        content: Content::Host(busybox.to_owned()),
+        reason: "t:".into(),
+    };
+    rootfs.add_file(&path("/bin/busybox"), file).unwrap();
+    for name in ["sh", "cat", "echo", "find", "id", "ls", "test", "true"] {
+        let link =
+            Symlink { mtime: Epoch::GENERATED, target: b"busybox".into(), reason: "t:".into() };
+        rootfs.add_symlink(&path(format!("/bin/{name}")), link).unwrap();
+    }
+    for name in ["dev", "etc", "home", "proc", "root", "run", "sys", "usr", "var"] {
+        rootfs.add_directory(&path(format!("/{name}")), program).unwrap();
+    }
+    for name in ["/tmp", "/var/tmp"] {
+        rootfs.add_directory(&path(name), Metadata { mode: 0o1777, ..program }).unwrap();
+    }
+    for name in ["passwd", "group", "hosts", "resolv.conf", "nsswitch.conf", "localtime"] {
+        rootfs.add_file(&path(format!("/etc/{name}")), bytes("")).unwrap();
+    }
+    let environment = "export FROZEN=yes\n";
+    rootfs.add_file(&path("/.singularity.d/env/90-environment.sh"), bytes(environment)).unwrap();
+    let runscript = File { metadata: program, ..bytes("#!/bin/sh\nexec \"$@\"\n") };
+    rootfs.add_file(&path("/.singularity.d/runscript"), runscript).unwrap();
+    rootfs.add_file(&path("/data/hello"), bytes("hello from inside\n")).unwrap();
+    rootfs
+}
+
+fn write_sif(at: &Path, rootfs: &Rootfs, options: &SifOptions) -> Written {
+    write_format(at, rootfs, Format::Sif, options)
+}
+
+fn write_format(at: &Path, rootfs: &Rootfs, format: Format, options: &SifOptions) -> Written {
+    let mut out =
+        HostFile::options().read(true).write(true).create(true).truncate(true).open(at).unwrap();
+    let mut late = |_: &[Option<FileDigest>]| Vec::new();
+    write(rootfs, format, options, &mut out, &mut late, &Silent, &Interrupt::default()).unwrap()
+}
+
+/// `apptainer` as this user, and as an ordinary one if this is root.
+fn apptainers() -> Vec<(&'static str, Vec<String>)> {
+    let Some(program) = std::env::var_os("APPTAINER").map(PathBuf::from).or_else(|| tool("apptainer"))
+    else {
+        return Vec::new();
+    };
+    let program = program.into_os_string().into_string().unwrap();
+    let mut all = vec![("this user", vec![program.clone()])];
+    if is_root() {
+        let user = std::env::var("TEST_USER").unwrap_or_else(|_| "tester".into());
+        let home = format!("/home/{user}");
+        if Path::new(&home).is_dir() {
+            let drop = ["setpriv", "--reuid", &user, "--regid", &user, "--init-groups", "env", "-i"];
+            let home = format!("HOME={home}");
+            let rest = [&home, "PATH=/usr/bin:/bin", &program];
+            all.push(("ordinary user", drop.iter().chain(&rest).map(ToString::to_string).collect()));
+        } else {
+            skip(&format!("no user `{user}`"));
+        }
+    }
+    all
+}
+
+fn command(words: &[String]) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).current_dir("/");
+    command
+}
+
+#[test]
+fn apptainer_runs_inspects_and_lists_our_sif() {
+    let Some(busybox) = tool("busybox") else { return };
+    let rootfs = busybox_rootfs(&busybox);
+    let work = tempfile::tempdir().unwrap();
+    fs::set_permissions(work.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for compression in [Compression::Gzip(6), Compression::Zstd(3), Compression::None] {
+        let image = work.path().join("image.sif");
+        let mut options = options();
+        options.squashfs.compression = compression;
+        write_sif(&image, &rootfs, &options);
+        for (who, words) in apptainers() {
+            let exec = run(command(&words).args(["exec", "--containall"]).arg(&image).args([
+                "sh",
+                "-c",
+                "cat /data/hello; echo $FROZEN",
+            ]));
+            assert_eq!(exec.stdout, b"hello from inside\nyes\n", "{who}");
+            let run_it = run(command(&words).arg("run").arg(&image).args(["echo", "ran"]));
+            assert_eq!(run_it.stdout, b"ran\n", "{who}");
+            let labels = run(command(&words).arg("inspect").arg(&image));
+            assert_eq!(labels.stdout, b"Author: A. Author\nVersion: 1\n", "{who}");
+            let definition = run(command(&words).args(["inspect", "--deffile"]).arg(&image));
+            assert!(definition.stdout.starts_with(b"Bootstrap: module-export"), "{who}");
+            let list = run(command(&words).args(["sif", "list"]).arg(&image));
+            let list = String::from_utf8(list.stdout).unwrap();
+            for object in ["Def.FILE", "JSON.Generic", "FS (Squashfs/*System/amd64)"] {
+                let object = object.replace("amd64", go_architecture());
+                assert!(list.contains(&object), "{object} in {list}");
+            }
+        }
+    }
+}
+
+fn go_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+#[test]
+fn the_partition_of_a_sif_can_be_mounted_from_its_offset() {
+    let mut rootfs = Rootfs::new(IMPLIED);
+    rootfs.add_file(&path("/file"), bytes("content")).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let image = work.path().join("image.sif");
+    let written = write_sif(&image, &rootfs, &options());
+    assert_eq!(written.partition.start % 4096, 0);
+    assert_eq!(written.partition.end % 4096, 0);
+    let want = expected(&rootfs, &BTreeMap::new());
+    let start = written.partition.start;
+    if let Some(mounted) = Mounted::kernel(&image, start, &work.path().join("kernel")) {
+        assert_same(&on_disk(mounted.path()), &want, "kernel");
+    }
+    if let Some(mounted) = Mounted::fuse(&image, start, &work.path().join("fuse")) {
+        assert_same(&on_disk(mounted.path()), &want, "squashfuse");
+    }
+}
+
+#[test]
+fn the_digest_is_that_of_the_file_and_the_identity_that_of_the_content() {
+    let mut rootfs = Rootfs::new(IMPLIED);
+    rootfs.add_file(&path("/file"), bytes("content")).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let image = work.path().join("image.sif");
+    let first = write_sif(&image, &rootfs, &options());
+    let file = fs::read(&image).unwrap();
+    assert_eq!((first.size, first.digest), (file.len() as u64, Digest::of(&file)));
+    assert_eq!(&file[48..64], &first.uuid.unwrap());
+    assert!(file.starts_with(b"#!/usr/bin/env run-singularity\n\0SIF_MAGIC\0"));
+
+    // over something longer, and other words around the same tree
+    fs::write(&image, vec![0xff; 1 << 20]).unwrap();
+    let mut other = HostFile::options().read(true).write(true).open(&image).unwrap();
+    let mut late = |_: &[Option<FileDigest>]| Vec::new();
+    let again =
+        write(&rootfs, Format::Sif, &options(), &mut other, &mut late, &Silent, &Interrupt::default())
+            .unwrap();
+    assert_eq!(again, first);
+    assert_eq!(fs::read(&image).unwrap(), file);
+
+    rootfs.add_file(&path("/other"), bytes("content")).unwrap();
+    assert_ne!(write_sif(&image, &rootfs, &options()).uuid, first.uuid);
+    let squashfs = write_format(&image, &rootfs, Format::Squashfs, &options());
+    assert_eq!(squashfs.digest, Digest::of(&fs::read(&image).unwrap()));
+}
+
+#[test]
+fn every_architecture_has_its_code_in_the_header() {
+    let work = tempfile::tempdir().unwrap();
+    for (architecture, code) in
+        [(Architecture::X86_64, b"02\0"), (Architecture::Aarch64, b"04\0"), (Architecture::Riscv64, b"12\0")]
+    {
+        let image = work.path().join("image.sif");
+        let options = SifOptions { architecture, ..options() };
+        write_sif(&image, &Rootfs::new(IMPLIED), &options);
+        assert_eq!(&fs::read(&image).unwrap()[45..48], code);
+    }
+}

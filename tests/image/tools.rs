@@ -1,0 +1,90 @@
+//! Programs of others.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Where a program is; `None` (said on stderr) if it is not there and need not be.
+pub(super) fn tool(name: &str) -> Option<PathBuf> {
+    let found = which::which(name).ok();
+    if found.is_none() {
+        skip(&format!("{name} is not installed"));
+    }
+    found
+}
+
+/// Says why a test cannot run here; where everything must run, that is a failure.
+pub(super) fn skip(why: &str) {
+    assert!(std::env::var_os("REQUIRE_TOOLS").is_none_or(|v| v != "1"), "cannot skip: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Runs a command that must succeed.
+#[track_caller]
+pub(super) fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Whether this process may mount.
+pub(super) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A mount that goes away with this value.
+pub(super) struct Mounted(PathBuf);
+
+impl Mounted {
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Mounts `image` (from `offset` on) read-only on the new directory `at`.
+    pub(super) fn kernel(image: &Path, offset: u64, at: &Path) -> Option<Self> {
+        if !is_root() {
+            skip("not root: no kernel mount");
+            return None;
+        }
+        std::fs::create_dir(at).unwrap();
+        let options = format!("loop,ro,offset={offset}");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "squashfs", "-o", &options]).arg(image).arg(at);
+        let output = mount.output().unwrap();
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            let unable = ["unknown filesystem", "loop device", "permission denied"];
+            assert!(unable.iter().any(|text| errors.contains(text)), "{errors}");
+            skip(&format!("the kernel cannot mount squashfs here: {errors}"));
+            return None;
+        }
+        Some(Self(at.to_owned()))
+    }
+
+    /// The same by squashfuse.
+    pub(super) fn fuse(image: &Path, offset: u64, at: &Path) -> Option<Self> {
+        let program = tool("squashfuse")?;
+        if !Path::new("/dev/fuse").exists() {
+            skip("no /dev/fuse");
+            return None;
+        }
+        std::fs::create_dir(at).unwrap();
+        run(Command::new(program).arg("-o").arg(format!("offset={offset}")).arg(image).arg(at));
+        Some(Self(at.to_owned()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let gone = Command::new("umount").arg(&self.0).status().is_ok_and(|s| s.success());
+        if !gone {
+            let _ = Command::new("fusermount").arg("-u").arg(&self.0).status();
+        }
+    }
+}
