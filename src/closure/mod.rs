@@ -206,3 +206,6 @@ fn include(collector: &mut Collector<'_>, paths: &[PathBuf]) -> Result<(), Closu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

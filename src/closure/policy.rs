@@ -83,7 +83,7 @@ fn in_layer(below: &Path, name: &[u8], kind: Kind) -> Option<&'static str> {
         Some("var/log") => return Some("logs"),
         _ => {}
     }
-    let mut names = below.iter().map(|name| name.as_bytes());
+    let mut names = below.iter().map(std::ffi::OsStr::as_bytes);
     let top = names.next().unwrap_or_default();
     if top == b"tmp" && names.next().is_some() {
         return Some("temporary file");

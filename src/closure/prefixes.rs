@@ -45,8 +45,12 @@ const SUBDIRECTORIES: [&str; 14] = [
     "man1",
 ];
 
-/// Directories below which nothing is ever packed: they belong to the moment or to the machine.
-const VOLATILE: [&str; 8] = ["/proc", "/sys", "/dev", "/run", "/tmp", "/var", "/etc", "/boot"];
+/// Directories that exist wherever an image runs, and never come from it.
+const OF_THE_RUNTIME: [&str; 4] = ["/proc", "/sys", "/dev", "/run"];
+
+/// Directories that belong to the moment or to the machine. Software may lie in them, but only a
+/// path that looks like an installation prefix is taken for one.
+const VOLATILE: [&str; 4] = ["/tmp", "/var", "/etc", "/boot"];
 
 /// Directories of this depth from the root are never one module's own.
 const SHARED_DEPTH: usize = 1;
@@ -96,12 +100,13 @@ impl<'a> Surroundings<'a> {
                 None => {}
             }
         }
-        found.paths = outermost(std::mem::take(&mut found.paths));
+        found.paths = outermost(&found.paths);
         // a modulefile may well name directories that its software never made
         if found.paths.is_empty() || !roots.is_empty() {
             let doubtful =
                 gone.iter().filter(|path| found.paths.is_empty() || roots.contains(path));
-            for path in outermost(doubtful.cloned().collect()) {
+            let doubtful: Vec<_> = doubtful.cloned().collect();
+            for path in outermost(&doubtful) {
                 found.warn(module, &path, "does not exist");
             }
         }
@@ -111,9 +116,6 @@ impl<'a> Surroundings<'a> {
     /// The prefix that a path named by `module` speaks of; `None` if there is none that the module
     /// has for itself.
     fn derive(&self, module: &ModuleFiles, named: &Path) -> Option<PathBuf> {
-        if VOLATILE.iter().any(|top| named.starts_with(top)) {
-            return None;
-        }
         if let Some(eessi) = self.eessi.filter(|eessi| named.starts_with(&eessi.repository)) {
             return in_eessi(eessi, named);
         }
@@ -125,18 +127,20 @@ impl<'a> Surroundings<'a> {
             .or_else(|| {
                 let specific = named.components().count() > 3 || named.is_file();
                 let hidden = named.iter().any(|name| name.as_bytes().starts_with(b"."));
-                Some(named.to_owned()).filter(|path| specific && !hidden && own(path))
+                let volatile = VOLATILE.iter().any(|top| named.starts_with(top));
+                let sure = specific && !hidden && !volatile;
+                Some(named.to_owned()).filter(|path| sure && own(path))
             })
     }
 
     /// Whether a path needs no word: it is packed by other rules, or never.
     fn is_elsewhere(&self, named: &Path) -> bool {
-        let at_run_time = ["/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp"];
         let in_eessi = self.eessi.is_some_and(|eessi| {
             let owned = named.starts_with(&eessi.repository) && in_eessi(eessi, named).is_none();
             owned || named.starts_with(eessi.compatibility_layer())
         });
-        in_eessi || named == Path::new("/") || at_run_time.iter().any(|top| named.starts_with(top))
+        let of_runtime = OF_THE_RUNTIME.iter().any(|top| named.starts_with(top));
+        in_eessi || of_runtime || named == Path::new("/") || named == Path::new("/tmp")
     }
 
     /// Whether `path` is no module's own.
@@ -148,7 +152,8 @@ impl<'a> Surroundings<'a> {
                 || eessi.site_software().join("software").starts_with(path)
                 || eessi.compatibility_layer().starts_with(path)
         });
-        let volatile = VOLATILE.iter().any(|top| path.starts_with(top));
+        let of_runtime = OF_THE_RUNTIME.iter().any(|top| path.starts_with(top));
+        let volatile = depth < 3 && VOLATILE.iter().any(|top| path.starts_with(top));
         let trees = self.modules.iter().filter(|module| module.modulefile.starts_with(path));
         let module_tree = self.modules.iter().any(|module| module_root(module) == Some(path));
         let mut holders: Vec<_> = trees.map(|module| short_name(&module.full_name)).collect();
@@ -157,6 +162,7 @@ impl<'a> Surroundings<'a> {
         depth <= SHARED_DEPTH
             || private
             || of_eessi
+            || of_runtime
             || volatile
             || module_tree
             || holders.len() > 1
@@ -207,40 +213,62 @@ pub(super) fn in_eessi(eessi: &Eessi, named: &Path) -> Option<PathBuf> {
 
 /// Prefixes of `named` that end where the module's name and version do, the likeliest first.
 fn by_name(full_name: &str, named: &Path) -> Vec<PathBuf> {
-    let (name, version) = match full_name.rsplit_once('/') {
-        Some((short, version)) => (short.rsplit('/').next().unwrap_or(short), Some(version)),
+    let (short, version) = match full_name.rsplit_once('/') {
+        Some((short, version)) => (short, Some(version.as_bytes())),
         None => (full_name, None),
     };
-    let parts: Vec<&[u8]> = named.iter().map(OsStr::as_bytes).collect();
-    let is_name = |part: &[u8]| part.eq_ignore_ascii_case(name.as_bytes());
-    let is_version = |part: &[u8]| version.is_some_and(|version| begins(part, version.as_bytes()));
-    let is_both = |part: &[u8]| {
-        let rest = version.and_then(|version| {
-            let (first, rest) = part.split_at_checked(name.len())?;
-            let rest = rest.strip_prefix(b"-").or_else(|| rest.strip_prefix(b"_")).unwrap_or(rest);
-            (is_name(first) && begins(rest, version.as_bytes())).then_some(rest)
-        });
-        rest.is_some()
-    };
-    let before = |at: usize, test: &dyn Fn(&[u8]) -> bool| {
-        parts.get(..at).unwrap_or_default().iter().any(|part| test(part))
-    };
-    let ends_here = |at: usize| {
-        parts
-            .get(at + 1)
-            .is_none_or(|next| SUBDIRECTORIES.iter().any(|sub| sub.as_bytes() == *next))
-    };
-    let rules: [&dyn Fn(usize, &[u8]) -> bool; 4] = [
-        &|_, part| is_both(part),
-        &|at, part| is_version(part) && before(at, &is_name),
-        &|at, part| is_name(part) && before(at, &is_version),
-        &|at, part| (is_version(part) || is_name(part)) && ends_here(at),
-    ];
-    let prefix = |end: usize| named.iter().take(end + 1).collect::<PathBuf>();
-    let matches = |rule: &&dyn Fn(usize, &[u8]) -> bool| {
-        parts.iter().enumerate().find(|(at, part)| rule(*at, part)).map(|(at, _)| prefix(at))
-    };
-    rules.iter().filter_map(matches).collect()
+    let name = short.rsplit('/').next().unwrap_or(short).as_bytes();
+    let words = Names { name, version, parts: named.iter().map(OsStr::as_bytes).collect() };
+    let end =
+        |rule: &Rule| words.parts.iter().enumerate().position(|(at, part)| rule(&words, at, part));
+    RULES.iter().filter_map(end).map(|end| named.iter().take(end + 1).collect()).collect()
+}
+
+/// The names in a path, and what they are compared with.
+struct Names<'a> {
+    name: &'a [u8],
+    version: Option<&'a [u8]>,
+    parts: Vec<&'a [u8]>,
+}
+
+/// Whether a prefix ends with the part at this index.
+type Rule = fn(&Names<'_>, usize, &[u8]) -> bool;
+
+/// From the likeliest to the least likely: `foo-1.0`, `foo/…/1.0`, `1.0/…/foo`, `1.0/bin`.
+const RULES: [Rule; 4] = [
+    |names, _, part| names.are_both(part),
+    |names, at, part| names.is_version(part) && names.before(at).any(|part| names.is_name(part)),
+    |names, at, part| names.is_name(part) && names.before(at).any(|part| names.is_version(part)),
+    |names, at, part| (names.is_version(part) || names.is_name(part)) && names.end_at(at),
+];
+
+impl<'a> Names<'a> {
+    fn is_name(&self, part: &[u8]) -> bool {
+        part.eq_ignore_ascii_case(self.name)
+    }
+
+    fn is_version(&self, part: &[u8]) -> bool {
+        self.version.is_some_and(|version| begins(part, version))
+    }
+
+    /// Whether `part` is name and version together.
+    fn are_both(&self, part: &[u8]) -> bool {
+        part.split_at_checked(self.name.len()).is_some_and(|(first, rest)| {
+            let joint = rest.first().filter(|&byte| *byte == b'-' || *byte == b'_');
+            let rest = rest.get(joint.iter().len()..).unwrap_or_default();
+            self.is_name(first) && self.is_version(rest)
+        })
+    }
+
+    fn before(&self, at: usize) -> impl Iterator<Item = &'a [u8]> {
+        self.parts.iter().take(at).copied()
+    }
+
+    /// Whether a subdirectory of a prefix, or nothing, follows.
+    fn end_at(&self, at: usize) -> bool {
+        let is_known = |next: &&[u8]| SUBDIRECTORIES.iter().any(|sub| sub.as_bytes() == *next);
+        self.parts.get(at + 1).is_none_or(is_known)
+    }
 }
 
 /// Whether `part` is `version`, or `version` and then something that is not more of a number.
@@ -284,7 +312,7 @@ fn clean(path: &Path) -> PathBuf {
 }
 
 /// The paths that lie in no other of them, in order, each once.
-fn outermost(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+fn outermost(paths: &[PathBuf]) -> Vec<PathBuf> {
     let inside = |path: &PathBuf| paths.iter().any(|top| path != top && path.starts_with(top));
     let mut out: Vec<PathBuf> = Vec::new();
     for path in paths.iter().filter(|path| !inside(path)) {

@@ -75,8 +75,9 @@ impl Sample<'_> {
         self.word(&mut out, size);
         self.word(&mut out, 0);
         self.single(&mut out, 0);
-        let tail = [size, segment, segments, 0, 0, 0];
-        tail.into_iter().for_each(|value| self.half(&mut out, value));
+        for value in [size, segment, segments, 0, 0, 0] {
+            self.half(&mut out, value);
+        }
         out
     }
 
