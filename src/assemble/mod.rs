@@ -1,1 +1,116 @@
-//! assemble
+//! Closure, frozen environment and documents become the image's root file system.
+
+mod activation;
+mod definition;
+mod documents;
+mod manifest;
+mod skeleton;
+#[cfg(test)]
+mod tests;
+
+use crate::base::Epoch;
+use crate::closure::Closure;
+use crate::environment::Variables;
+use crate::rootfs::{FileId, Metadata, Rootfs, RootfsError};
+
+pub use activation::CpuGuard;
+pub use documents::file_list;
+pub use manifest::{BaseLayer, Codec, Cpu, Manifest, ManifestModule, Tool};
+
+/// What an image is called and who answers for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Name without directory and ending.
+    pub name: String,
+    /// Who publishes it, each as typed; no control characters.
+    pub authors: Vec<String>,
+    /// Version of the image: a date, with what the author appended.
+    pub version: String,
+}
+
+/// Everything that an image holds.
+#[derive(Debug)]
+pub struct Assembly {
+    /// Name, authors, version.
+    pub identity: Identity,
+    /// The files of the modules and of what lies beneath.
+    pub closure: Closure,
+    /// The frozen environment: every variable that the image exports.
+    pub environment: Variables,
+    /// Variables that modulefiles unset.
+    pub unset: Vec<String>,
+    /// The manifest's list of modules.
+    pub modules: Vec<ManifestModule>,
+    /// What lies under the modules.
+    pub base: BaseLayer,
+    /// On which CPUs the image may start; `None` where it starts on any of its architecture.
+    pub guard: Option<CpuGuard>,
+    /// Directories over which a host may mount something by accident.
+    pub guarded: Vec<String>,
+    /// CPU architecture and targets.
+    pub cpu: Cpu,
+    /// Codec of the image.
+    pub codec: Codec,
+    /// Ceiling of all times; also the time of labels.
+    pub epoch: Option<Epoch>,
+    /// Directory of the shell, `sh` and `env` to which `/bin/sh` and `/usr/bin/env` lead, where
+    /// the closure does not bring them at these places itself.
+    pub layer: Option<std::path::PathBuf>,
+}
+
+/// What the image engine needs.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The finished root file system.
+    pub rootfs: Rootfs,
+    /// `/.module-export/files.jsonl`, whose contents are made last; see [`file_list`].
+    pub file_list: FileId,
+    /// The definition file of a SIF.
+    pub definition: String,
+    /// The JSON object from which `apptainer inspect` answers.
+    pub inspect_metadata: String,
+    /// The manifest, as it stands in the image.
+    pub manifest: Manifest,
+}
+
+/// Why an image cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// What we generate and what was packed want the same path.
+    #[error("the image's own files do not fit beside the packed ones")]
+    Rootfs(#[from] RootfsError),
+    /// A document could not be written as JSON.
+    #[error("cannot write a document as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Puts the image together.
+///
+/// # Errors
+/// [`AssembleError`].
+pub fn assemble(assembly: Assembly) -> Result<Assembled, AssembleError> {
+    let manifest = manifest::manifest(&assembly);
+    let scripts = activation::Scripts::new(&assembly);
+    let definition = definition::definition(&assembly, &scripts);
+    let labels = definition::labels(&assembly);
+    let inspect_metadata = definition::inspect_metadata(&labels, &scripts, &definition)?;
+    let epoch = assembly.epoch;
+    let environment = documents::environment(&assembly)?;
+
+    let mut image = skeleton::Skeleton::new(assembly.closure.rootfs, epoch);
+    image.add_root_directories()?;
+    image.add_shell_links(assembly.layer.as_deref())?;
+    image.add_etc()?;
+    image.add_scripts(&scripts, &labels, &definition)?;
+    image.add_text("/.module-export/env.json", &environment, 0o644)?;
+    image.add_text("/.module-export/manifest.json", &documents::json(&manifest)?, 0o644)?;
+    let file_list = image.add_late("/.module-export/files.jsonl")?;
+    let mut rootfs = image.into_rootfs();
+    if let Some(ceiling) = epoch {
+        rootfs.map_metadata(|_, metadata| Metadata {
+            mtime: metadata.mtime.min(ceiling),
+            ..metadata
+        });
+    }
+    Ok(Assembled { rootfs, file_list, definition, inspect_metadata, manifest })
+}

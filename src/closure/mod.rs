@@ -1,11 +1,30 @@
 //! Which files the loaded modules need, and why.
 
+mod collect;
+mod eessi;
+mod libraries;
+mod links;
+mod lookup;
+mod modules;
+mod parallel;
+mod policy;
+mod prefixes;
+mod probe;
+mod scope;
+mod walk;
+
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::ByteSize;
-use crate::rootfs::Rootfs;
+use crate::base::fs::PathError;
+use crate::base::{ByteSize, Escaped, Interrupt, Interrupted, Progress};
+use crate::rootfs::{InvalidImagePath, Rootfs, RootfsError};
+use crate::stack::Stack;
+
+use collect::Collector;
+use scope::Scope;
 
 /// What to pack.
 #[derive(Debug, Clone)]
@@ -24,6 +43,8 @@ pub struct Request<'a> {
     pub private: &'a [PathBuf],
     /// `PATH` of the frozen environment, for `#!/usr/bin/env` and for tools of `Base::Host`.
     pub path: &'a [PathBuf],
+    /// `LD_LIBRARY_PATH` of the frozen environment.
+    pub library_path: &'a [PathBuf],
     /// The session's Lmod, packed with `Base::Host`.
     pub lmod: Option<&'a crate::stack::LmodInstallation>,
 }
@@ -100,3 +121,91 @@ pub struct BindPoint {
     /// What a site may bind there, as a phrase.
     pub purpose: String,
 }
+
+/// Why no closure can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClosureError {
+    /// The work was stopped.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    /// A pattern of what to leave out is no glob.
+    #[error("`{}` is not a pattern", Escaped(glob))]
+    Exclude {
+        /// The pattern.
+        glob: String,
+        /// What is wrong with it.
+        #[source]
+        source: globset::Error,
+    },
+    /// A file that was to be added cannot be.
+    #[error("what was to be added is not there: {0}")]
+    Include(#[source] PathError),
+    /// The compatibility layer was asked for where there is none.
+    #[error("this session does not use EESSI, so there is no compatibility layer to pack")]
+    NoCompatibilityLayer,
+    /// A path that an image cannot have.
+    #[error(transparent)]
+    Path(#[from] InvalidImagePath),
+    /// Two things that cannot both lie where they have to.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+}
+
+/// Why a file is in the image, as `kind:detail`.
+type Reason = Arc<str>;
+
+/// Finds everything that the modules need, and plans it at its own place in an image.
+///
+/// What cannot be read, or is left out on purpose, is an [`Omission`]; what looks wrong is a
+/// warning; neither ends the work.
+///
+/// # Errors
+/// [`ClosureError`].
+pub fn resolve(
+    request: &Request<'_>,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Closure, ClosureError> {
+    let eessi = match (request.stack, request.base) {
+        (Stack::Eessi(eessi), _) => Some(eessi),
+        (Stack::Site, Base::CompatibilityLayer) => return Err(ClosureError::NoCompatibilityLayer),
+        (Stack::Site, Base::Host) => None,
+    };
+    progress.stage("finding files", None, None);
+    let mut collector = Collector::new(request, eessi, progress, interrupt)?;
+    if let Some(eessi) = eessi {
+        eessi::declare(&mut collector, eessi, request);
+    }
+    let prefixes = modules::add(&mut collector, request, eessi)?;
+    if let Some(eessi) = eessi {
+        eessi::add(&mut collector, eessi, request)?;
+    }
+    include(&mut collector, request.include)?;
+    let scope = Scope::new(request, &prefixes);
+    links::add(&mut collector, &scope)?;
+    libraries::add(&mut collector, request, &scope)?;
+    let astray = links::add(&mut collector, &scope)?;
+    collector.warnings.extend(astray);
+    let installations = modules::installations(&collector, request.modules, prefixes);
+    progress.finish();
+    Ok(collector.finish(installations))
+}
+
+/// Adds what the user asked for beyond the modules.
+fn include(collector: &mut Collector<'_>, paths: &[PathBuf]) -> Result<(), ClosureError> {
+    for path in paths {
+        let reason: Reason = format!("include:{}", path.display()).into();
+        if !collector.add(path, &reason)? {
+            let source = std::fs::metadata(path).err().unwrap_or_else(|| {
+                std::io::Error::other("it is left out, or is neither a file nor a directory")
+            });
+            let action = "add";
+            let error = PathError { action, path: path.clone(), source };
+            return Err(ClosureError::Include(error));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

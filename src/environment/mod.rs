@@ -35,3 +35,6 @@ pub enum Operation {
     /// `remove_path`.
     Remove(Vec<String>),
 }
+
+pub mod fidelity;
+pub mod leak;

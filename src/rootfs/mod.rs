@@ -2,6 +2,7 @@
 
 mod dump;
 mod path;
+mod resolve;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use crate::base::Epoch;
 
 pub use path::{ImagePath, InvalidImagePath};
+pub use resolve::Resolved;
 
 /// Permission bits and time of an inode, as the image will have them. Owner is always 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +95,7 @@ impl Directory {
     }
 
     /// The entries in byte order of their names.
+    #[must_use]
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&[u8], &Node)> {
         self.entries.iter().map(|(name, node)| (&**name, node))
     }
@@ -265,10 +268,7 @@ impl Rootfs {
         let occupied = || RootfsError::Occupied { path: path.clone() };
         let (parent, name) = path.split().ok_or_else(occupied)?;
         let directory = self.directory_mut(&parent).map_err(|error| match error {
-            RootfsError::NotADirectory { parent, .. } => {
-                RootfsError::NotADirectory { path: path.clone(), parent }
-            }
-            RootfsError::Occupied { path: parent } => {
+            RootfsError::NotADirectory { parent, .. } | RootfsError::Occupied { path: parent } => {
                 RootfsError::NotADirectory { path: path.clone(), parent }
             }
             error @ RootfsError::TooManyFiles => error,

@@ -1,6 +1,16 @@
 //! Where the software lives: EESSI, or a plain site. No other room knows EESSI's layout.
 
+mod eessi;
+mod lmod;
+mod specs;
+
 use std::path::PathBuf;
+
+use crate::environment::Variables;
+
+pub use eessi::Eessi;
+pub use lmod::LmodInstallation;
+pub use specs::TargetSpec;
 
 /// Where the software of a session lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,53 +21,35 @@ pub enum Stack {
     Site,
 }
 
-/// One version of EESSI as a session uses it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Eessi {
-    /// `/cvmfs/software.eessi.io`.
-    pub repository: PathBuf,
-    /// `2023.06`.
-    pub version: String,
-    /// `linux`.
-    pub os_type: String,
-    /// `x86_64`.
-    pub cpu_family: String,
-    /// `x86_64/intel/haswell`.
-    pub target: String,
-    /// `accel/nvidia/cc80`, where one is in use.
-    pub accelerator: Option<String>,
+/// A session that claims to be EESSI and is not.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// The session sets some of EESSI's variables only.
+    #[error(
+        "`EESSI_PREFIX` is set, but `{missing}` is not: EESSI's initialisation has not finished"
+    )]
+    Unfinished {
+        /// The variable that is missing.
+        missing: &'static str,
+    },
+    /// `EESSI_PREFIX` is of another form than `<repository>/versions/<version>`.
+    #[error("`EESSI_PREFIX` is `{}`, not `<repository>/versions/<version>`", .0.display())]
+    NotAVersion(PathBuf),
+    /// `EESSI_SOFTWARE_SUBDIR` would lead out of the stack.
+    #[error("`EESSI_SOFTWARE_SUBDIR` is `{0}`, which is not a CPU target")]
+    NotATarget(String),
+    /// A directory that the session speaks of is not there.
+    #[error("the session uses EESSI at `{}`, which is not there", .0.display())]
+    Gone(PathBuf),
 }
 
-impl Eessi {
-    /// `<repository>/versions/<version>`.
-    #[must_use]
-    pub fn prefix(&self) -> PathBuf {
-        self.repository.join("versions").join(&self.version)
+impl Stack {
+    /// The stack that a session with these variables uses. EESSI's `init/bash` and its `EESSI`
+    /// module set the same ones; a session without `EESSI_PREFIX` is a plain site's.
+    ///
+    /// # Errors
+    /// [`StackError`] if the variables contradict each other or what is on disk.
+    pub fn detect(environment: &Variables) -> Result<Self, StackError> {
+        Ok(Eessi::detect(environment)?.map_or(Self::Site, Self::Eessi))
     }
-
-    /// The compatibility layer, `<prefix>/compat/<os>/<family>`.
-    #[must_use]
-    pub fn compatibility_layer(&self) -> PathBuf {
-        self.prefix().join("compat").join(&self.os_type).join(&self.cpu_family)
-    }
-
-    /// `<prefix>/software/<os>/<target>`.
-    #[must_use]
-    pub fn software(&self) -> PathBuf {
-        self.prefix().join("software").join(&self.os_type).join(&self.target)
-    }
-}
-
-/// An installed Lmod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LmodInstallation {
-    /// `LMOD_CMD`, `/usr/share/lmod/lmod/libexec/lmod`.
-    pub command: PathBuf,
-    /// `LMOD_PKG`, the tree with `init`, `libexec`, `settarg` …
-    pub package: PathBuf,
-    /// `LMOD_VERSION`, where known.
-    pub version: Option<String>,
-    /// Site configuration: `LMOD_CONFIG_DIR`, entries of `LMOD_PACKAGE_PATH` and `LMOD_RC`, and
-    /// `/etc/lmod`, those that exist.
-    pub configuration: Vec<PathBuf>,
 }

@@ -1,0 +1,121 @@
+//! `/.module-export/manifest.json`, schema version 1.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Assembly;
+use crate::base::{ByteSize, Epoch};
+use crate::closure::{BindPoint, Omission};
+
+/// The manifest. Fields are only ever added to it; a change of meaning changes the version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// 1.
+    pub schema_version: u32,
+    /// What wrote the image.
+    pub tool: Tool,
+    /// How its blocks are compressed.
+    pub codec: Codec,
+    /// Name of the image.
+    pub name: String,
+    /// Who publishes it.
+    pub authors: Vec<String>,
+    /// Version of the image.
+    pub version: String,
+    /// `--epoch`, where given.
+    pub epoch: Option<Epoch>,
+    /// In load order.
+    pub modules: Vec<ManifestModule>,
+    /// On what it runs.
+    pub cpu: Cpu,
+    /// What lies under the modules.
+    pub base: BaseLayer,
+    /// What was left out, and why.
+    pub omissions: Vec<Omission>,
+    /// Links into per-site places.
+    pub bind_points: Vec<BindPoint>,
+}
+
+/// A program and its version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// `module-export`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// A compression and what makes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Codec {
+    /// `gzip`, `zstd`, `none`.
+    pub compression: String,
+    /// Its level, where it has one.
+    pub level: Option<u32>,
+    /// Library and version, which the bytes depend on.
+    pub library: String,
+}
+
+/// A packed module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestModule {
+    /// Full name.
+    pub name: String,
+    /// Whether the user asked for it, or another module did.
+    pub requested: bool,
+    /// Its modulefile.
+    pub modulefile: PathBuf,
+    /// Its installation prefixes.
+    pub prefixes: Vec<PathBuf>,
+    /// Files in them.
+    pub files: u64,
+    /// Bytes in them.
+    pub bytes: ByteSize,
+    /// The first `Description:` of its `whatis`.
+    pub description: Option<String>,
+    /// Full names of modules that it loads or depends on.
+    pub dependencies: Vec<String>,
+}
+
+/// CPU architecture and targets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cpu {
+    /// As `uname -m` says: `x86_64`.
+    pub architecture: String,
+    /// `x86_64/intel/haswell`; the architecture alone outside EESSI.
+    pub targets: Vec<String>,
+    /// Features that the first target needs, as `/proc/cpuinfo` names them.
+    pub features: Vec<String>,
+}
+
+/// What lies under the modules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseLayer {
+    /// `compat` or `host`.
+    pub kind: String,
+    /// Directory of the compatibility layer.
+    pub path: Option<PathBuf>,
+    /// EESSI's version, where it is EESSI.
+    pub stack_version: Option<String>,
+}
+
+pub(super) fn manifest(assembly: &Assembly) -> Manifest {
+    Manifest {
+        schema_version: 1,
+        tool: Tool {
+            name: "module-export".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        codec: assembly.codec.clone(),
+        name: assembly.identity.name.clone(),
+        authors: assembly.identity.authors.clone(),
+        version: assembly.identity.version.clone(),
+        epoch: assembly.epoch,
+        modules: assembly.modules.clone(),
+        cpu: assembly.cpu.clone(),
+        base: assembly.base.clone(),
+        omissions: assembly.closure.omissions.clone(),
+        bind_points: assembly.closure.bind_points.clone(),
+    }
+}

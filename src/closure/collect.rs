@@ -1,0 +1,338 @@
+//! Puts files of this machine into the planned root file system, each at its own place.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use super::policy::{Kind, Policy};
+use super::{BindPoint, Closure, ClosureError, Installation, Omission, Reason, Request};
+use crate::base::{Epoch, Interrupt, Progress};
+use crate::rootfs::{
+    Content, File, FileId, ImagePath, Metadata, Rootfs, RootfsError, Symlink, image_path,
+};
+use crate::stack::Eessi;
+
+/// Links that one path may lead through; the kernel's limit.
+const MAX_LINKS: u32 = 40;
+
+/// Metadata of a directory that others lie in.
+const IMPLIED: Metadata = Metadata { mode: 0o755, mtime: Epoch::GENERATED };
+
+/// The plan as it grows.
+pub(super) struct Collector<'a> {
+    pub(super) rootfs: Rootfs,
+    pub(super) policy: Policy,
+    pub(super) omissions: BTreeSet<Omission>,
+    pub(super) bind_points: BTreeSet<BindPoint>,
+    pub(super) warnings: Vec<String>,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) interrupt: &'a Interrupt,
+    /// Directories that were added with all that is in them.
+    pub(super) walked: BTreeSet<PathBuf>,
+    /// First name of files with several.
+    hard_links: BTreeMap<(u64, u64), FileId>,
+    injections: Option<Injections>,
+}
+
+/// EESSI's link to what a site adds. On disk it leads wherever the site says; in the image it
+/// leads to the default place.
+#[derive(Debug)]
+struct Injections {
+    /// `/cvmfs/software.eessi.io/host_injections`.
+    link: PathBuf,
+    /// Where it leads on this machine; `None` if nowhere.
+    source: Option<PathBuf>,
+}
+
+/// Where the link leads in the image. Source: EESSI/filesystem-layer, the default of the
+/// variant link `$(EESSI_HOST_INJECTIONS:-/opt/eessi)`.
+pub(super) const INJECTIONS: &str = "/opt/eessi";
+
+impl<'a> Collector<'a> {
+    /// An empty plan.
+    pub(super) fn new(
+        request: &Request<'_>,
+        eessi: Option<&Eessi>,
+        progress: &'a dyn Progress,
+        interrupt: &'a Interrupt,
+    ) -> Result<Self, ClosureError> {
+        let injections = eessi.map(|eessi| {
+            let link = eessi.host_injections();
+            Injections { source: fs::canonicalize(&link).ok(), link }
+        });
+        Ok(Self {
+            rootfs: Rootfs::new(IMPLIED),
+            policy: Policy::new(request.exclude, eessi)?,
+            omissions: BTreeSet::new(),
+            bind_points: BTreeSet::new(),
+            warnings: Vec::new(),
+            progress,
+            interrupt,
+            walked: BTreeSet::new(),
+            hard_links: BTreeMap::new(),
+            injections,
+        })
+    }
+
+    /// The finished closure.
+    pub(super) fn finish(self, installations: Vec<Installation>) -> Closure {
+        Closure {
+            rootfs: self.rootfs,
+            installations,
+            omissions: self.omissions.into_iter().collect(),
+            bind_points: self.bind_points.into_iter().collect(),
+            warnings: self.warnings,
+        }
+    }
+
+    /// Adds the file or directory at `path` with all that is in it, and every link on the way.
+    /// Returns whether anything is there and was not left out.
+    pub(super) fn add(&mut self, path: &Path, reason: &Reason) -> Result<bool, ClosureError> {
+        let Some(real) = self.follow(path, reason)? else { return Ok(false) };
+        let Some(metadata) = self.examine(&real)? else { return Ok(false) };
+        if metadata.is_dir() {
+            self.walk(&real, &metadata, reason)?;
+            return Ok(true);
+        }
+        self.add_leaf(&real, &metadata, reason)
+    }
+
+    /// Adds the links that `path` leads through and returns where it ends, which has no link in
+    /// it any more; `None` if that is nowhere, or left out.
+    pub(super) fn follow(
+        &mut self,
+        path: &Path,
+        reason: &Reason,
+    ) -> Result<Option<PathBuf>, ClosureError> {
+        let mut todo: VecDeque<OsString> = names(path).collect();
+        let mut at = PathBuf::from("/");
+        let mut links = 0;
+        while let Some(name) = todo.pop_front() {
+            if name == ".." {
+                at.pop();
+                continue;
+            }
+            let next = at.join(&name);
+            let Some(metadata) = self.examine(&next)? else { return Ok(None) };
+            if !metadata.is_symlink() {
+                at = next;
+                continue;
+            }
+            links += 1;
+            let Some(target) = self.add_link(&next, &metadata, reason)? else { return Ok(None) };
+            if links > MAX_LINKS {
+                return Ok(None);
+            }
+            if target.is_absolute() {
+                at = PathBuf::from("/");
+            }
+            for name in names(&target).collect::<Vec<_>>().into_iter().rev() {
+                todo.push_front(name);
+            }
+        }
+        Ok(Some(at))
+    }
+
+    /// Metadata of `path`, links not followed; `None`, and an omission, if it must not or cannot
+    /// be packed; `None` alone if it is not there.
+    fn examine(&mut self, path: &Path) -> Result<Option<fs::Metadata>, ClosureError> {
+        self.interrupt.check()?;
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+                    self.omit(path, "not readable");
+                }
+                return Ok(None);
+            }
+        };
+        if let Some(reason) = self.policy.omission(path, kind(&metadata)) {
+            self.omit(path, reason);
+            return Ok(None);
+        }
+        Ok(Some(metadata))
+    }
+
+    /// Adds the link at `path` and returns where it leads on this machine.
+    fn add_link(
+        &mut self,
+        path: &Path,
+        metadata: &fs::Metadata,
+        reason: &Reason,
+    ) -> Result<Option<PathBuf>, ClosureError> {
+        let Ok(target) = fs::read_link(path) else {
+            self.omit(path, "not readable");
+            return Ok(None);
+        };
+        let mtime = Epoch::clamped(metadata.mtime());
+        if let Some(injections) = self.injections.as_ref().filter(|i| i.link == path) {
+            let source = injections.source.clone();
+            self.put_link(path, Path::new(INJECTIONS), Epoch::GENERATED, reason)?;
+            return Ok(source);
+        }
+        self.put_link(path, &target, mtime, reason)?;
+        Ok(Some(target))
+    }
+
+    /// Puts a link that leads to `target` at `path`.
+    pub(super) fn put_link(
+        &mut self,
+        path: &Path,
+        target: &Path,
+        mtime: Epoch,
+        reason: &Reason,
+    ) -> Result<(), ClosureError> {
+        let target = target.as_os_str().to_owned().into_vec();
+        let link = Symlink { mtime, target, reason: reason.clone() };
+        let at = self.image(path)?;
+        once(self.rootfs.add_symlink(&at, link))
+    }
+
+    /// Adds the file at `path`, which is neither a directory nor reached through links. Returns
+    /// whether it can be packed.
+    pub(super) fn add_leaf(
+        &mut self,
+        path: &Path,
+        metadata: &fs::Metadata,
+        reason: &Reason,
+    ) -> Result<bool, ClosureError> {
+        if metadata.is_symlink() {
+            return Ok(self.add_link(path, metadata, reason)?.is_some());
+        }
+        if let Some(why) = special(metadata).or_else(|| unreadable(path, metadata)) {
+            self.omit(path, why);
+            return Ok(false);
+        }
+        let at = self.image(path)?;
+        let identity = (metadata.dev(), metadata.ino());
+        if let Some(&id) = self.hard_links.get(&identity) {
+            once(self.rootfs.add_hard_link(&at, id))?;
+            return Ok(true);
+        }
+        let file = File {
+            metadata: Metadata {
+                mode: normal_mode(metadata.mode()),
+                mtime: Epoch::clamped(metadata.mtime()),
+            },
+            size: metadata.len(),
+            content: Content::Host(path.to_owned()),
+            reason: reason.clone(),
+        };
+        match self.rootfs.add_file(&at, file) {
+            Ok(id) => {
+                if metadata.nlink() > 1 {
+                    self.hard_links.insert(identity, id);
+                }
+            }
+            other => once(other.map(|_| ()))?,
+        }
+        Ok(true)
+    }
+
+    /// Makes the directory at `path` with the time it has.
+    pub(super) fn add_directory(
+        &mut self,
+        path: &Path,
+        metadata: &fs::Metadata,
+    ) -> Result<(), ClosureError> {
+        let at = self.image(path)?;
+        let metadata = Metadata { mode: 0o755, mtime: Epoch::clamped(metadata.mtime()) };
+        Ok(self.rootfs.add_directory(&at, metadata)?)
+    }
+
+    /// Makes an empty directory at `path` unless there is one.
+    pub(super) fn make_directory(&mut self, path: &Path) -> Result<(), ClosureError> {
+        let at = image_path(path)?;
+        if self.rootfs.get(&at).is_none() {
+            self.rootfs.add_directory(&at, IMPLIED)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that `path` was left out.
+    pub(super) fn omit(&mut self, path: &Path, reason: &str) {
+        self.omissions.insert(Omission { path: path.to_owned(), reason: reason.to_owned() });
+    }
+
+    /// Where what lies at `path` on this machine lies in the image.
+    pub(super) fn image(&self, path: &Path) -> Result<ImagePath, ClosureError> {
+        let source = self.injections.as_ref().and_then(|injections| injections.source.as_ref());
+        let below = source.and_then(|source| path.strip_prefix(source).ok());
+        let moved = below.map(|below| Path::new(INJECTIONS).join(below));
+        Ok(image_path(moved.as_deref().unwrap_or(path))?)
+    }
+
+    /// Where what lies at `path` lies in the image; `path` itself if an image cannot have it.
+    pub(super) fn image_or_same(&self, path: &Path) -> PathBuf {
+        self.image(path).map_or_else(|_| path.to_owned(), |at| at.as_path().to_owned())
+    }
+
+    /// Directories of the site's own files, which the image does not have.
+    pub(super) fn site_directories(&self) -> Vec<PathBuf> {
+        let injections = self.injections.iter();
+        injections.flat_map(|i| i.source.iter().chain([&i.link])).cloned().collect()
+    }
+
+    /// EESSI's link to what a site adds, if this is EESSI.
+    pub(super) fn injections(&self) -> Option<&Path> {
+        self.injections.as_ref().map(|injections| &*injections.link)
+    }
+}
+
+/// What is there already was added for another reason: the first one counts.
+fn once(result: Result<(), RootfsError>) -> Result<(), ClosureError> {
+    match result {
+        Ok(()) | Err(RootfsError::Occupied { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The names in `path`, without `.` and the root.
+fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some(OsStr::new("..").to_owned()),
+        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
+    })
+}
+
+/// What the rules look at.
+pub(super) fn kind(metadata: &fs::Metadata) -> Kind {
+    Kind {
+        is_directory: metadata.is_dir(),
+        is_symlink: metadata.is_symlink(),
+        mode: metadata.mode(),
+    }
+}
+
+/// What a thing is that an image has no use for.
+fn special(metadata: &fs::Metadata) -> Option<&'static str> {
+    let kind = metadata.file_type();
+    if kind.is_fifo() {
+        Some("FIFO")
+    } else if kind.is_socket() {
+        Some("socket")
+    } else if kind.is_block_device() || kind.is_char_device() {
+        Some("device")
+    } else {
+        None
+    }
+}
+
+/// Why the file at `path` cannot be packed. The system is asked only where the mode leaves a doubt.
+fn unreadable(path: &Path, metadata: &fs::Metadata) -> Option<&'static str> {
+    let doubtful = metadata.mode() & 0o444 != 0o444;
+    let readable = !doubtful || rustix::fs::access(path, rustix::fs::Access::READ_OK).is_ok();
+    (!readable).then_some("not readable")
+}
+
+/// Readable by all, executable by all if by anyone, writable by the owner if it was; nothing else.
+fn normal_mode(mode: u32) -> u16 {
+    let executable = if mode & 0o111 == 0 { 0 } else { 0o111 };
+    let writable = if mode & 0o200 == 0 { 0 } else { 0o200 };
+    0o444 | executable | writable
+}

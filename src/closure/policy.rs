@@ -1,0 +1,215 @@
+//! What is never packed, wherever it is met.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::ClosureError;
+use crate::stack::Eessi;
+
+/// Rules by which a path is left out.
+#[derive(Debug)]
+pub(super) struct Policy {
+    excludes: GlobSet,
+    repository: Option<PathBuf>,
+    layers: Vec<PathBuf>,
+}
+
+/// What a rule looks at besides the path.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    pub(super) is_directory: bool,
+    pub(super) is_symlink: bool,
+    /// Permission bits.
+    pub(super) mode: u32,
+}
+
+impl Policy {
+    /// The rules for this stack and these patterns of the user's.
+    pub(super) fn new(excludes: &[String], eessi: Option<&Eessi>) -> Result<Self, ClosureError> {
+        let mut set = GlobSetBuilder::new();
+        for pattern in excludes {
+            let error = |source| ClosureError::Exclude { glob: pattern.clone(), source };
+            let trimmed = pattern.strip_suffix('/').unwrap_or(pattern);
+            set.add(GlobBuilder::new(trimmed).build().map_err(error)?);
+            if !trimmed.contains('/') {
+                // a bare name means that name anywhere
+                set.add(GlobBuilder::new(&format!("**/{trimmed}")).build().map_err(error)?);
+            }
+        }
+        let error = |source| ClosureError::Exclude { glob: excludes.join(", "), source };
+        Ok(Self {
+            excludes: set.build().map_err(error)?,
+            repository: eessi.map(|eessi| eessi.repository.clone()),
+            layers: Vec::new(),
+        })
+    }
+
+    /// Makes the rules for compatibility layers hold below `layer`.
+    pub(super) fn add_layer(&mut self, layer: PathBuf) {
+        self.layers.push(layer);
+    }
+
+    /// Why the thing at `path` is left out; `None` if it is not.
+    pub(super) fn omission(&self, path: &Path, kind: Kind) -> Option<&'static str> {
+        if !self.excludes.is_empty() && self.excludes.is_match(path) {
+            return Some("left out on request");
+        }
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        if self.repository.as_ref().is_some_and(|repository| path.starts_with(repository)) {
+            if name.starts_with(b".cvmfs") {
+                return Some("CVMFS marker");
+            }
+            if path.ends_with(".lmod/cache") {
+                return Some("spider cache of modules that are not packed");
+            }
+        }
+        let layer = self.layers.iter().find_map(|layer| path.strip_prefix(layer).ok());
+        if let Some(reason) = layer.and_then(|below| in_layer(below, name, kind)) {
+            return Some(reason);
+        }
+        let by_easybuild = path.parent().is_some_and(|parent| parent.ends_with("easybuild"));
+        (!kind.is_directory && by_easybuild && is_build_log(name)).then_some("build log")
+    }
+}
+
+/// Why the thing at `below` a compatibility layer is left out.
+fn in_layer(below: &Path, name: &[u8], kind: Kind) -> Option<&'static str> {
+    match below.to_str() {
+        Some("var/cache") => return Some("package cache"),
+        Some("var/db") => return Some("package database"),
+        Some("var/tmp") => return Some("temporary files"),
+        Some("var/log") => return Some("logs"),
+        _ => {}
+    }
+    let mut names = below.iter().map(std::ffi::OsStr::as_bytes);
+    let top = names.next().unwrap_or_default();
+    if top == b"tmp" && names.next().is_some() {
+        return Some("temporary file");
+    }
+    if kind.is_symlink {
+        return None;
+    }
+    if [&b"etc"[..], b"var", b"root", b"home"].contains(&top) {
+        let others = if kind.is_directory { 0o005 } else { 0o004 };
+        if kind.mode & others != others {
+            return Some("readable by its owner only");
+        }
+        if let Some(reason) = private_name(top, name) {
+            return Some(reason);
+        }
+    }
+    if kind.is_directory {
+        return None;
+    }
+    if is_build_log(name) {
+        return Some(if name.starts_with(b"easybuild-") { "build log" } else { "log" });
+    }
+    None
+}
+
+/// Why a file of this name is nobody else's business.
+fn private_name(top: &[u8], name: &[u8]) -> Option<&'static str> {
+    let starts = |prefix: &[u8]| name.starts_with(prefix);
+    if top == b"etc" && (starts(b"shadow") || starts(b"gshadow") || starts(b"sudoers")) {
+        return Some("account file");
+    }
+    if starts(b"ssh_host_") && name.ends_with(b"_key") {
+        return Some("host key");
+    }
+    if top == b"var" && name.ends_with(b".key") || name == b".ssh" || name == b".gnupg" {
+        return Some("private key");
+    }
+    let history = starts(b".") && name.ends_with(b"_history");
+    (history || name == b".lesshst" || name == b".viminfo").then_some("shell history")
+}
+
+/// `*.log`, and `easybuild-*.log` as `EasyBuild` compresses it.
+fn is_build_log(name: &[u8]) -> bool {
+    let plain = name.ends_with(b".log");
+    let packed = [&b".log.bz2"[..], b".log.gz", b".log.xz"];
+    plain || name.starts_with(b"easybuild-") && packed.iter().any(|end| name.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: Kind = Kind { is_directory: false, is_symlink: false, mode: 0o644 };
+    const DIRECTORY: Kind = Kind { is_directory: true, is_symlink: false, mode: 0o755 };
+    const LINK: Kind = Kind { is_directory: false, is_symlink: true, mode: 0o777 };
+
+    fn policy(excludes: &[&str]) -> Policy {
+        let excludes: Vec<_> = excludes.iter().map(|&glob| glob.to_owned()).collect();
+        let eessi = Eessi {
+            repository: "/r".into(),
+            version: "1".to_owned(),
+            os_type: "linux".to_owned(),
+            cpu_family: "x86_64".to_owned(),
+            target: "x86_64/generic".to_owned(),
+            accelerator: None,
+            foreign_layer: None,
+        };
+        let mut policy = Policy::new(&excludes, Some(&eessi)).unwrap();
+        policy.add_layer("/r/layer".into());
+        policy
+    }
+
+    #[test]
+    fn rules_hold_where_they_are_meant_to() {
+        let secret = Kind { mode: 0o600, ..FILE };
+        let closed = Kind { mode: 0o700, ..DIRECTORY };
+        for (path, kind, want) in [
+            ("/r/layer/var/cache", DIRECTORY, Some("package cache")),
+            ("/r/layer/var/db", DIRECTORY, Some("package database")),
+            ("/r/layer/var/tmp", DIRECTORY, Some("temporary files")),
+            ("/r/layer/var/log", DIRECTORY, Some("logs")),
+            ("/r/layer/var/lib", DIRECTORY, None),
+            ("/r/layer/usr/var/db", DIRECTORY, None),
+            ("/r/other/var/db", DIRECTORY, None),
+            ("/r/layer/usr/emerge.log", FILE, Some("log")),
+            ("/r/layer/usr/emerge.log", DIRECTORY, None),
+            ("/r/layer/usr/catalog", FILE, None),
+            ("/r/software/x/data.log", FILE, None),
+            ("/r/software/x/easybuild/easybuild-x.log.bz2", FILE, Some("build log")),
+            ("/r/software/x/easybuild/x.eb", FILE, None),
+            ("/r/software/x/easybuild-x.log.gz", FILE, None),
+            ("/r/.cvmfscatalog", FILE, Some("CVMFS marker")),
+            ("/elsewhere/.cvmfscatalog", FILE, None),
+            ("/r/s/.lmod/cache", DIRECTORY, Some("spider cache of modules that are not packed")),
+            ("/r/layer/etc/shadow", secret, Some("readable by its owner only")),
+            ("/r/layer/etc/shadow-", FILE, Some("account file")),
+            ("/r/layer/etc/shadow", LINK, None),
+            ("/r/layer/etc/passwd", FILE, None),
+            ("/r/layer/root", closed, Some("readable by its owner only")),
+            ("/r/layer/home/x/.bash_history", FILE, Some("shell history")),
+            ("/r/layer/var/lib/a.key", FILE, Some("private key")),
+            ("/r/layer/usr/lib/a.key", FILE, None),
+            ("/r/layer/usr/lib/private", secret, None),
+            ("/r/software/x/private", secret, None),
+            ("/r/layer/tmp", DIRECTORY, None),
+            ("/r/layer/tmp/x", FILE, Some("temporary file")),
+        ] {
+            assert_eq!(policy(&[]).omission(Path::new(path), kind), want, "{path} {kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_means_the_whole_path_or_a_name_anywhere() {
+        for (pattern, path, left_out) in [
+            ("*.a", "/p/lib/libx.a", true),
+            ("*.a", "/p/lib/libx.ab", false),
+            ("/p/doc/", "/p/doc", true),
+            ("/p/doc", "/q/p/doc", false),
+            ("doc", "/p/share/doc", true),
+            ("/p/**/test", "/p/a/b/test", true),
+            ("/p/{a,b}/*", "/p/b/x", true),
+        ] {
+            let got = policy(&[pattern]).omission(Path::new(path), FILE);
+            assert_eq!(got, left_out.then_some("left out on request"), "{pattern} {path}");
+        }
+        let error = Policy::new(&["[".to_owned()], None);
+        assert!(matches!(error, Err(ClosureError::Exclude { .. })));
+    }
+}

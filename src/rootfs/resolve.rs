@@ -1,0 +1,93 @@
+//! Paths followed through symbolic links, inside the image only.
+
+use super::{ImagePath, Node, Rootfs};
+
+/// As many links as Linux follows in one path.
+const MAX_LINKS: u32 = 40;
+
+/// Where a path leads inside an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolved<'a> {
+    /// To this node; `None` is the root directory.
+    Found(Option<&'a Node>),
+    /// To nothing.
+    Missing,
+    /// Round in a circle of links.
+    Loop,
+}
+
+impl Rootfs {
+    /// Follows `path` through every link on the way and at its end, as a program inside the image
+    /// would see it.
+    #[must_use]
+    pub fn resolve(&self, path: &[u8]) -> Resolved<'_> {
+        let mut todo: Vec<Vec<u8>> = components(path).rev().collect();
+        let mut at = ImagePath::root();
+        let mut links = 0;
+        while let Some(name) = todo.pop() {
+            if name == b".." {
+                at = at.split().map_or_else(ImagePath::root, |(parent, _)| parent);
+                continue;
+            }
+            let next = at.join_name(&name);
+            match self.get(&next) {
+                None => return Resolved::Missing,
+                Some(Node::Symlink(link)) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Resolved::Loop;
+                    }
+                    if link.target.first() == Some(&b'/') {
+                        at = ImagePath::root();
+                    }
+                    todo.extend(components(&link.target).rev());
+                }
+                Some(Node::File(_)) if !todo.is_empty() => return Resolved::Missing,
+                Some(_) => at = next,
+            }
+        }
+        Resolved::Found(self.get(&at))
+    }
+}
+
+fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> {
+    path.split(|&b| b == b'/').filter(|name| !name.is_empty() && *name != b".").map(<[u8]>::to_vec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Content, File, Metadata, Symlink};
+    use super::*;
+    use crate::base::Epoch;
+
+    #[test]
+    fn links_are_followed_inside_the_image_and_never_for_ever() {
+        let metadata = Metadata { mode: 0o755, mtime: Epoch::GENERATED };
+        let mut rootfs = Rootfs::new(metadata);
+        let path = |text: &str| ImagePath::new(text.as_bytes()).unwrap();
+        let file =
+            File { metadata, size: 0, content: Content::Bytes(Vec::new()), reason: "t:".into() };
+        rootfs.add_file(&path("/usr/bin/bash"), file).unwrap();
+        for (at, target) in [
+            ("/bin", "usr/bin"),
+            ("/usr/bin/sh", "bash"),
+            ("/up", "../../../usr/./bin/sh"),
+            ("/loop", "/loop"),
+            ("/gone", "/nowhere"),
+        ] {
+            let target = target.as_bytes().to_vec();
+            let link = Symlink { mtime: Epoch::GENERATED, target, reason: "t:".into() };
+            rootfs.add_symlink(&path(at), link).unwrap();
+        }
+        for at in ["/bin/sh", "/up", "/usr/bin/../bin/bash"] {
+            assert!(
+                matches!(rootfs.resolve(at.as_bytes()), Resolved::Found(Some(Node::File(_)))),
+                "{at}"
+            );
+        }
+        assert_eq!(rootfs.resolve(b"/loop"), Resolved::Loop);
+        assert_eq!(rootfs.resolve(b"/gone"), Resolved::Missing);
+        assert_eq!(rootfs.resolve(b"/usr/bin/bash/x"), Resolved::Missing);
+        assert_eq!(rootfs.resolve(b"/"), Resolved::Found(None));
+    }
+}

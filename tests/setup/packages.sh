@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Installs what the tests use from the mirror that this machine's apt is set up with. Root only.
+set -euo pipefail
+
+packages=(
+    lmod zsh fish ksh tcsh              # the shells and Lmod that the hooks are tested in
+    squashfs-tools squashfuse skopeo    # read our images back
+    fakeroot tmux busybox-static
+    python3 patchelf gcc libc6-dev binutils   # build the look-alike
+)
+
+missing=()
+for package in "${packages[@]}"; do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || :)
+    [[ $state == installed ]] || missing+=("$package")
+done
+# the look-alike and Apptainer are resolved from the same lists
+lists=(/var/lib/apt/lists/*Packages*)
+if ((${#missing[@]})) || [[ ! -e ${lists[0]} ]]; then
+    apt-get -qq update
+fi
+if ((${#missing[@]})); then
+    echo "installing: ${missing[*]}" >&2
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" >/dev/null
+fi
+
+# the ordinary user as whom images are run
+id module-export-tester >/dev/null 2>&1 || useradd --create-home --shell /bin/bash module-export-tester
+# without udev it is root's alone
+if [[ -c /dev/fuse ]]; then chmod 666 /dev/fuse; fi
