@@ -17,7 +17,7 @@ use super::tools::{run, tool};
 use super::tree::{IMPLIED, Shown, Tree, assert_same, bytes, expected, on_disk, path};
 
 /// What our reader shows of an image.
-pub(super) fn ours(image: &Path) -> Result<Tree, ImageError> {
+pub(crate) fn ours(image: &Path) -> Result<Tree, ImageError> {
     let image = Image::open(image)?;
     let mut tree = Tree::new();
     let mut first = BTreeMap::new();
@@ -50,7 +50,7 @@ pub(super) fn ours(image: &Path) -> Result<Tree, ImageError> {
 }
 
 /// What `backhand` shows, but for the number of links and what is linked to what.
-fn theirs(image: &Path) -> Tree {
+pub(crate) fn theirs(image: &Path) -> Tree {
     let file = std::io::BufReader::new(fs::File::open(image).unwrap());
     let image = backhand::FilesystemReader::from_reader(file).unwrap();
     let mut tree = Tree::new();
@@ -75,7 +75,7 @@ fn theirs(image: &Path) -> Tree {
     tree
 }
 
-fn without_links(mut tree: Tree) -> Tree {
+pub(crate) fn without_links(mut tree: Tree) -> Tree {
     for shown in tree.values_mut() {
         if let Shown::File(_, _, links, _, _, first) = shown {
             (*links, *first) = (0, String::new());

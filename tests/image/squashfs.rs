@@ -23,7 +23,7 @@ fn jobs(jobs: usize) -> SquashfsOptions {
     SquashfsOptions { jobs: NonZeroUsize::new(jobs).unwrap(), ..SquashfsOptions::default() }
 }
 
-pub(super) fn write_to(
+pub(crate) fn write_to(
     file: &Path,
     rootfs: &Rootfs,
     options: &SquashfsOptions,
@@ -37,7 +37,7 @@ pub(super) fn write_to(
     Ok(written)
 }
 
-fn unsquashed(image: &Path, to: &Path) -> Option<Tree> {
+pub(crate) fn unsquashed(image: &Path, to: &Path) -> Option<Tree> {
     let program = tool("unsquashfs")?;
     let mut command = Command::new(program);
     run(command.args(["-no-progress", "-d"]).arg(to).arg(image));
