@@ -87,9 +87,12 @@ pub(crate) fn without_links(mut tree: Tree) -> Tree {
 #[test]
 fn our_reader_and_backhand_find_what_was_written() {
     let (odd, late) = odd_tree();
-    for (rootfs, late) in [(odd, late), (large_tree(), BTreeMap::new())] {
+    let all = &[Compression::Gzip(1), Compression::Zstd(1), Compression::None][..];
+    for (rootfs, late, compressions) in
+        [(odd, late, all), (large_tree(), BTreeMap::new(), &all[..1])]
+    {
         let want = expected(&rootfs, &late);
-        for compression in [Compression::Gzip(1), Compression::Zstd(1), Compression::None] {
+        for &compression in compressions {
             let work = tempfile::tempdir().unwrap();
             let image = work.path().join("image.squashfs");
             let options = SquashfsOptions { compression, ..SquashfsOptions::default() };
@@ -286,7 +289,7 @@ fn a_truncated_image_is_an_error_that_says_where() {
 fn a_changed_byte_anywhere_does_no_harm() {
     let work = tempfile::tempdir().unwrap();
     let image = work.path().join("image.squashfs");
-    for (compression, step) in [(Compression::Gzip(6), 31), (Compression::None, 41)] {
+    for (compression, step) in [(Compression::Gzip(6), 61), (Compression::None, 211)] {
         let options =
             SquashfsOptions { compression, block_bytes: 4096, ..SquashfsOptions::default() };
         write_to(&image, &small_tree(), &options, &BTreeMap::new()).unwrap();

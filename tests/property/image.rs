@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use crate::image::read::{ours, theirs, without_links};
 use crate::image::squashfs::{unsquashed, write_to};
-use crate::image::tree::{IMPLIED, assert_same, expected, noise};
+use crate::image::tree::{IMPLIED, Shown, assert_same, expected, noise};
 
 /// Something to put into a tree; what does not fit where it is to go is left out.
 #[derive(Debug, Clone)]
@@ -160,7 +160,7 @@ proptest! {
         write_to(&image, &rootfs, &options, &late).unwrap();
         let want = expected(&rootfs, &late);
         assert_same(&ours(&image).unwrap(), &want, "our reader");
-        let long_links = want.values().any(|shown| shown.long_link());
+        let long_links = want.values().any(Shown::long_link);
         if !long_links {
             // it refuses links of more than 255 bytes
             assert_same(&theirs(&image), &without_links(want.clone()), "backhand");
