@@ -5,6 +5,7 @@
     reason = "tests fail by panicking, skips are said"
 )]
 
+mod failures;
 pub(crate) mod read;
 mod samples;
 mod sif;

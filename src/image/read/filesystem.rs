@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::decompress::Decompress;
 use super::source::{Fields, Source};
+use super::stream::{Listing, Stream};
 use crate::base::Epoch;
 use crate::image::ImageError;
 use crate::image::squashfs::format::{
@@ -74,14 +75,8 @@ pub(super) struct Content {
     pub(super) start: u64,
     pub(super) fragment: Option<u32>,
     pub(super) offset: u32,
-    pub(super) blocks: Vec<u32>,
-}
-
-/// An entry of a directory.
-#[derive(Debug)]
-pub(super) struct Listed {
-    pub(super) name: Vec<u8>,
-    pub(super) inode: Reference,
+    /// Where the lengths of its blocks are, in the inode table's metadata blocks.
+    pub(super) lengths: Reference,
 }
 
 impl FileSystem {
@@ -144,8 +139,8 @@ impl FileSystem {
         let (links, kind) = match code {
             1 => basic_directory(&stream.array()?),
             8 => extended_directory(&stream.array()?),
-            2 => self.basic_file(&mut stream)?,
-            9 => self.extended_file(&mut stream)?,
+            2 => basic_file(&stream.array()?, stream.here()),
+            9 => extended_file(&stream.array()?, stream.here()),
             3 | 10 => self.symlink(&mut stream)?,
             4..=7 | 11..=14 => (u32::from_le_bytes(stream.array()?), Kind::Special),
             _ => {
@@ -156,101 +151,29 @@ impl FileSystem {
         Ok(Inode { number, metadata, links, kind })
     }
 
-    fn basic_file(&self, stream: &mut Stream) -> Result<(u32, Kind), ImageError> {
-        let bytes: [u8; 16] = stream.array()?;
-        let mut fields = Fields::of(&bytes);
-        let (start, fragment, offset, size) =
-            (fields.word(), fields.word(), fields.word(), fields.word());
-        let (start, size) = (u64::from(start), u64::from(size));
-        Ok((1, self.file(stream, Content::new(size, start, fragment, offset))?))
-    }
-
-    fn extended_file(&self, stream: &mut Stream) -> Result<(u32, Kind), ImageError> {
-        let bytes: [u8; 40] = stream.array()?;
-        let mut fields = Fields::of(&bytes);
-        let (start, size, _sparse) = (fields.long(), fields.long(), fields.long());
-        let (links, fragment, offset) = (fields.word(), fields.word(), fields.word());
-        Ok((links, self.file(stream, Content::new(size, start, fragment, offset))?))
-    }
-
-    fn file(&self, stream: &mut Stream, mut content: Content) -> Result<Kind, ImageError> {
-        let block = u64::from(self.block_bytes);
-        let count = match content.fragment {
-            Some(_) => content.size / block,
-            None => content.size.div_ceil(block),
-        };
-        // one by one: a false size ends with the table, before memory does
-        for _ in 0..count {
-            content.blocks.push(u32::from_le_bytes(stream.array()?));
-        }
-        Ok(Kind::File(content))
-    }
-
     fn symlink(&self, stream: &mut Stream) -> Result<(u32, Kind), ImageError> {
         let bytes: [u8; 8] = stream.array()?;
         let mut fields = Fields::of(&bytes);
         let (links, length) = (fields.word(), fields.word());
-        if !(1..=65_535).contains(&length) {
-            return Err(self.broken(&format!("a symbolic link of {length} bytes")));
-        }
-        Ok((links, Kind::Symlink(stream.bytes(length as usize)?)))
-    }
-
-    /// The entries of a directory, in byte order, no name twice.
-    pub(super) fn listing(&self, at: Reference, bytes: u32) -> Result<Vec<Listed>, ImageError> {
-        let mut stream = Stream::new(self, self.directory_table, at);
-        let mut left = u64::from(bytes.saturating_sub(DIRECTORY_EXTRA));
-        let mut entries = Vec::new();
-        let mut spend = |bytes: usize| {
-            left = left.checked_sub(bytes as u64)?;
-            Some(left)
-        };
-        let overrun = || self.broken(&format!("a directory of false length at {at:?}"));
-        if spend(0) == Some(0) {
-            return Ok(entries);
-        }
-        loop {
-            spend(12).ok_or_else(overrun)?;
-            let header: [u8; 12] = stream.array()?;
-            let mut fields = Fields::of(&header);
-            let (count, block) = (fields.word(), u64::from(fields.word()));
-            if count >= 256 {
-                return Err(self.broken(&format!("{count} entries in one run at {at:?}")));
-            }
-            for _ in 0..=count {
-                let entry: [u8; 8] = stream.array()?;
-                let mut fields = Fields::of(&entry);
-                let (offset, _number, _kind) = (fields.half(), fields.half(), fields.half());
-                let length = usize::from(fields.half()) + 1;
-                spend(8 + length).ok_or_else(overrun)?;
-                let name = stream.bytes(length)?;
-                self.check_name(&name)?;
-                if entries.last().is_some_and(|last: &Listed| last.name >= name) {
-                    return Err(
-                        self.broken(&format!("names out of order in a directory at {at:?}"))
-                    );
-                }
-                entries.push(Listed { name, inode: Reference { block, offset } });
-            }
-            if spend(0) == Some(0) {
-                return Ok(entries);
-            }
+        match u16::try_from(length) {
+            Ok(length @ 1..) => Ok((links, Kind::Symlink(stream.bytes(length)?))),
+            _ => Err(self.broken(&format!("a symbolic link of {length} bytes"))),
         }
     }
 
-    /// A name must be one component, and none that leads elsewhere.
-    fn check_name(&self, name: &[u8]) -> Result<(), ImageError> {
-        let leads_elsewhere =
-            name == b"." || name == b".." || name.iter().any(|b| matches!(b, b'/' | 0));
-        if leads_elsewhere || name.len() > 255 {
-            let name = String::from_utf8_lossy(name);
-            return Err(self.broken(&format!("a file of the name `{}`", name.escape_debug())));
-        }
-        Ok(())
+    /// The entries of a directory.
+    pub(super) fn listing(&self, at: Reference, bytes: u32) -> Listing<'_> {
+        let stream = Stream::new(self, self.directory_table, at);
+        Listing::new(stream, bytes.saturating_sub(DIRECTORY_EXTRA))
+    }
+
+    /// The lengths of a file's blocks, one by one: of a hostile image there may be very many.
+    pub(super) fn block_lengths(&self, content: &Content) -> Stream<'_> {
+        Stream::new(self, 0, content.lengths)
     }
 
     /// The metadata block at `position`, and where the next one is.
-    fn metadata_block(&self, position: u64) -> Result<Block, ImageError> {
+    pub(super) fn metadata_block(&self, position: u64) -> Result<Block, ImageError> {
         if let Some(block) = self.metadata.borrow().get(&position) {
             return Ok(block.clone());
         }
@@ -274,13 +197,24 @@ impl FileSystem {
         Ok(block)
     }
 
-    /// A data block at `start` of this length and flag, which is to have at most `limit` bytes.
+    /// The data block at `start` of this length and flag, which must become `want` bytes.
     pub(super) fn data_block(
         &self,
         start: u64,
         length: u32,
-        limit: u32,
+        want: u32,
     ) -> Result<Vec<u8>, ImageError> {
+        let block = self.block(start, length, want)?;
+        if block.len() != want as usize {
+            let got = block.len();
+            let what = format!("the data block at byte {start} has {got} bytes and not {want}");
+            return Err(self.broken(&what));
+        }
+        Ok(block)
+    }
+
+    /// The block at `start`, which becomes at most `limit` bytes.
+    fn block(&self, start: u64, length: u32, limit: u32) -> Result<Vec<u8>, ImageError> {
         let stored = length & DATA_STORED != 0;
         let length = length & !DATA_STORED;
         let bad = || self.broken(&format!("a broken data block at byte {start}"));
@@ -289,10 +223,10 @@ impl FileSystem {
         }
         let mut bytes = vec![0; length as usize];
         self.source.read(start, &mut bytes, "data block")?;
-        if !stored {
-            return self.decompress.borrow_mut().run(&bytes, limit as usize).ok_or_else(bad);
+        if stored {
+            return Ok(bytes);
         }
-        Ok(bytes)
+        self.decompress.borrow_mut().run(&bytes, limit as usize).ok_or_else(bad)
     }
 
     /// The fragment block of this number.
@@ -311,7 +245,7 @@ impl FileSystem {
         let entry: [u8; 16] = Stream::new(self, block, Reference { block: 0, offset }).array()?;
         let mut fields = Fields::of(&entry);
         let (start, length) = (fields.long(), fields.word());
-        let bytes = Rc::new(self.data_block(start, length, self.block_bytes)?);
+        let bytes = Rc::new(self.block(start, length, self.block_bytes)?);
         let mut kept = self.kept_fragments.borrow_mut();
         if kept.len() >= KEPT_FRAGMENTS {
             kept.pop_first();
@@ -321,11 +255,20 @@ impl FileSystem {
     }
 }
 
-impl Content {
-    fn new(size: u64, start: u64, fragment: u32, offset: u32) -> Self {
-        let fragment = (fragment != NONE_32).then_some(fragment);
-        Self { size, start, fragment, offset, blocks: Vec::new() }
-    }
+fn basic_file(bytes: &[u8; 16], lengths: Reference) -> (u32, Kind) {
+    let mut fields = Fields::of(bytes);
+    let (start, fragment, offset) = (u64::from(fields.word()), fields.word(), fields.word());
+    let size = u64::from(fields.word());
+    let fragment = (fragment != NONE_32).then_some(fragment);
+    (1, Kind::File(Content { size, start, fragment, offset, lengths }))
+}
+
+fn extended_file(bytes: &[u8; 40], lengths: Reference) -> (u32, Kind) {
+    let mut fields = Fields::of(bytes);
+    let (start, size, _sparse) = (fields.long(), fields.long(), fields.long());
+    let (links, fragment, offset) = (fields.word(), fields.word(), fields.word());
+    let fragment = (fragment != NONE_32).then_some(fragment);
+    (links, Kind::File(Content { size, start, fragment, offset, lengths }))
 }
 
 fn basic_directory(bytes: &[u8; 16]) -> (u32, Kind) {
@@ -340,65 +283,4 @@ fn extended_directory(bytes: &[u8; 24]) -> (u32, Kind) {
     let (links, bytes, block) = (fields.word(), fields.word(), u64::from(fields.word()));
     let (_parent, _index, offset) = (fields.word(), fields.half(), fields.half());
     (links, Kind::Directory { listing: Reference { block, offset }, bytes })
-}
-
-/// Reads on through metadata blocks.
-struct Stream<'a> {
-    from: &'a FileSystem,
-    block: Option<Rc<Vec<u8>>>,
-    next: u64,
-    offset: usize,
-}
-
-impl<'a> Stream<'a> {
-    /// A stream that begins at `at` in the table that begins at `table`.
-    fn new(from: &'a FileSystem, table: u64, at: Reference) -> Self {
-        let next = table.saturating_add(at.block);
-        Self { from, block: None, next, offset: usize::from(at.offset) }
-    }
-
-    fn fill(&mut self, mut to: &mut [u8]) -> Result<(), ImageError> {
-        while !to.is_empty() {
-            let block = self.block()?;
-            let here = block.get(self.offset..).unwrap_or_default();
-            let size = here.len().min(to.len());
-            let (now, later) = to.split_at_mut(size);
-            now.copy_from_slice(here.get(..size).unwrap_or_default());
-            to = later;
-            self.offset += size;
-            if self.offset >= block.len() {
-                self.block = None;
-                self.offset = 0;
-            }
-        }
-        Ok(())
-    }
-
-    /// The block that is being read, the next one where there is none.
-    fn block(&mut self) -> Result<Rc<Vec<u8>>, ImageError> {
-        if let Some(block) = &self.block {
-            return Ok(Rc::clone(block));
-        }
-        let (at, offset) = (self.next, self.offset);
-        let (block, next) = self.from.metadata_block(at)?;
-        if offset >= block.len() {
-            let what = format!("nothing at {offset} of the metadata block at byte {at}");
-            return Err(self.from.broken(&what));
-        }
-        self.next = next;
-        self.block = Some(Rc::clone(&block));
-        Ok(block)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], ImageError> {
-        let mut bytes = [0; N];
-        self.fill(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn bytes(&mut self, length: usize) -> Result<Vec<u8>, ImageError> {
-        let mut bytes = vec![0; length];
-        self.fill(&mut bytes)?;
-        Ok(bytes)
-    }
 }

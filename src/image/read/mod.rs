@@ -7,13 +7,15 @@ mod decompress;
 mod filesystem;
 mod sif;
 mod source;
+mod stream;
 mod unpack;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use self::filesystem::{Content, FileSystem, Inode, Kind, Listed, Reference};
+use self::filesystem::{Content, FileSystem, Inode, Kind, Reference};
 use self::source::Source;
+use self::stream::Listing;
 use super::ImageError;
 use super::squashfs::format::DATA_STORED;
 use crate::rootfs::{ImagePath, Metadata};
@@ -99,9 +101,9 @@ impl Image {
         let mut path = Vec::new();
         let root = self.enter(self.files.root, &path, &mut seen, &mut visit)?;
         let root = root.ok_or_else(|| self.files.broken("its root is no directory"))?;
-        let mut stack = vec![(0, root.into_iter())];
+        let mut stack = vec![(0, root)];
         while let Some((parent_length, entries)) = stack.last_mut() {
-            let Some(entry) = entries.next() else {
+            let Some(entry) = entries.next()? else {
                 path.truncate(*parent_length);
                 stack.pop();
                 continue;
@@ -110,7 +112,7 @@ impl Image {
             path.push(b'/');
             path.extend_from_slice(&entry.name);
             match self.enter(entry.inode, &path, &mut seen, &mut visit)? {
-                Some(below) => stack.push((length, below.into_iter())),
+                Some(below) => stack.push((length, below)),
                 None => path.truncate(length),
             }
         }
@@ -124,7 +126,7 @@ impl Image {
         path: &[u8],
         seen: &mut BTreeSet<Reference>,
         visit: &mut impl FnMut(&ImagePath, &Found) -> Result<(), ImageError>,
-    ) -> Result<Option<Vec<Listed>>, ImageError> {
+    ) -> Result<Option<Listing<'_>>, ImageError> {
         if path.len() > LONGEST_PATH {
             let limit = LONGEST_PATH;
             return Err(self.files.broken(&format!("a path of more than {limit} bytes")));
@@ -136,7 +138,7 @@ impl Image {
             Kind::Directory { .. } if !seen.insert(at) => {
                 return Err(self.files.broken(&format!("the directory `{shown}` is in itself")));
             }
-            Kind::Directory { listing, bytes } => Some(self.files.listing(listing, bytes)?),
+            Kind::Directory { listing, bytes } => Some(self.files.listing(listing, bytes)),
             _ => None,
         };
         visit(&shown, &Found::from(inode))?;
@@ -152,8 +154,13 @@ impl Image {
         let mut inode = self.files.inode(self.files.root)?;
         for name in path.components() {
             let Kind::Directory { listing, bytes } = inode.kind else { return Err(missing()) };
-            let entries = self.files.listing(listing, bytes)?;
-            let entry = entries.into_iter().find(|entry| entry.name == name).ok_or_else(missing)?;
+            let mut entries = self.files.listing(listing, bytes);
+            let entry = loop {
+                let entry = entries.next()?.ok_or_else(missing)?;
+                if entry.name == name {
+                    break entry;
+                }
+            };
             inode = self.files.inode(entry.inode)?;
         }
         Ok(Found::from(inode))
@@ -193,21 +200,18 @@ impl Image {
         file: &FoundFile,
         mut take: impl FnMut(Chunk) -> Result<(), ImageError>,
     ) -> Result<(), ImageError> {
-        let Content { size, start, fragment, offset, ref blocks } = file.content;
+        let Content { size, start, fragment, offset, .. } = file.content;
+        let block_bytes = u64::from(self.files.block_bytes);
+        let mut lengths = self.files.block_lengths(&file.content);
         let (mut left, mut position) = (size, start);
-        for &length in blocks {
-            // the last block may be short where there is no fragment
+        // without a fragment the last block is a short one
+        while left >= block_bytes || (left > 0 && fragment.is_none()) {
             let want = u32::try_from(left).unwrap_or(u32::MAX).min(self.files.block_bytes);
+            let length = u32::from_le_bytes(lengths.array()?);
             if length == 0 {
                 take(Chunk::Hole(want))?;
             } else {
                 let block = self.files.data_block(position, length, want)?;
-                if block.len() != want as usize {
-                    let got = block.len();
-                    return Err(self.files.broken(&format!(
-                        "the data block at byte {position} has {got} bytes and not {want}"
-                    )));
-                }
                 take(Chunk::Data(&block))?;
                 position = position.saturating_add(u64::from(length & !DATA_STORED));
             }

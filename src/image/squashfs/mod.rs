@@ -3,10 +3,10 @@
 //!
 //! | part | decided by |
 //! |---|---|
-//! | data blocks and fragments, in tree order; late documents last | [`data`], [`pack`], [`source`] |
-//! | inode table, directory table | [`tables`], [`listing`] |
-//! | fragment table, export table, id table | [`lookup`] |
-//! | superblock, written last | [`format`] |
+//! | data blocks and fragments, in tree order; late documents last | `data`, `pack`, `source` |
+//! | inode table, directory table | `tables`, `listing` |
+//! | fragment table, export table, id table | `lookup` |
+//! | superblock, written last | `format` |
 
 mod buffer;
 mod codec;
@@ -144,7 +144,7 @@ pub fn write<W: Write + Seek>(
     write_identified(rootfs, options, out, late, Watch { progress, interrupt }, false)
 }
 
-/// As [`write`], with `identity` computed on request.
+/// As [`write()`], with `identity` computed on request.
 pub(super) fn write_identified<W: Write + Seek>(
     rootfs: &Rootfs,
     options: &SquashfsOptions,
