@@ -22,7 +22,7 @@ fn main() {
     let mut words: Vec<String> =
         std::env::args().skip(1).filter(|word| word != "--bench").collect();
     if words.first().is_some_and(|word| word == "--write") {
-        write(&words[1], &words[2], Path::new(&words[3]), Path::new(&words[4]), &words[5]);
+        write(&words[1..]);
         return;
     }
     let mut option = |name: &str, default: &str| {
@@ -170,15 +170,21 @@ fn warm(path: &Path) -> (u64, u64) {
     }
 }
 
-/// What is measured: the plan of a tree, and its image.
-fn write(codec: &str, jobs: &str, tree: &Path, image: &Path, digests: &str) {
+/// What is measured: the plan of a tree, and its image. Words: codec, jobs, tree, image, whether
+/// digests are wanted, and perhaps the number of readers.
+fn write(words: &[String]) {
+    let [codec, jobs, tree, image, digests, readers @ ..] = words else { panic!("{words:?}") };
+    let tree = Path::new(tree);
+    let readers = readers.first().map(|word| word.parse().unwrap());
+    let default = SquashfsOptions::default();
     let mut rootfs = Rootfs::new(metadata(tree));
     scan(tree, &ImagePath::root(), &mut rootfs, &mut BTreeMap::new());
     let options = SquashfsOptions {
         compression: codec.parse().unwrap(),
         jobs: jobs.parse().unwrap(),
         digests: digests.parse().unwrap(),
-        ..SquashfsOptions::default()
+        readers: readers.unwrap_or(default.readers),
+        ..default
     };
     let mut out = File::create(image).unwrap();
     let interrupt = Interrupt::default();

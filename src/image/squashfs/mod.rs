@@ -48,8 +48,8 @@ pub struct SquashfsOptions {
     pub block_bytes: u32,
     /// Compressor threads; has no influence on the bytes written.
     pub jobs: NonZeroUsize,
-    /// Threads that read ahead; has no influence on the bytes written. By default 16, since
-    /// network file systems answer late.
+    /// Threads that read ahead; has no influence on the bytes written. By default 64, since
+    /// network file systems answer late; fewer where blocks are large.
     pub readers: NonZeroUsize,
     /// The time in the superblock.
     pub time: Epoch,
@@ -65,7 +65,7 @@ impl Default for SquashfsOptions {
             compression: Compression::DEFAULT,
             block_bytes: 128 * 1024,
             jobs: NonZeroUsize::MIN,
-            readers: NonZeroUsize::MIN.saturating_add(15),
+            readers: NonZeroUsize::MIN.saturating_add(63),
             time: Epoch::GENERATED,
             digests: true,
             export_table: false,
@@ -95,7 +95,7 @@ impl SquashfsOptions {
         }
         let block = usize::try_from(self.block_bytes).unwrap_or(usize::MAX);
         // each reader may hold three blocks: with large blocks fewer of them do
-        let readers = self.readers.get().min((32 << 20) / block).max(1);
+        let readers = self.readers.get().min((16 << 20) / block).max(1);
         Ok(Plan {
             files: rootfs.files().len(),
             block,

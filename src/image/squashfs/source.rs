@@ -22,7 +22,7 @@ use crate::image::ImageError;
 use crate::rootfs::{Content, FileId, Rootfs};
 
 /// Small files that are read and handed on together.
-const BATCH_FILES: usize = 64;
+const BATCH_FILES: usize = 16;
 
 /// A content hash: SHA-256, or BLAKE3 where nobody asked for SHA-256.
 pub(super) type Hash = [u8; 32];
