@@ -126,3 +126,70 @@ pub struct Command {
     /// The text.
     pub text: String,
 }
+// TEMPORARY STUB
+#[derive(Debug, thiserror::Error)]
+#[error("x")]
+pub enum EvaluationError {
+    NotFound { missing: Vec<M> },
+    Interrupted,
+}
+#[derive(Debug)]
+pub struct M {
+    pub name: String,
+    pub near: Vec<String>,
+}
+pub fn serve(_i: impl std::io::Read, _o: impl std::io::Write) -> std::io::Result<()> {
+    Ok(())
+}
+pub fn evaluate_in_child(
+    _p: &std::path::Path,
+    r: &Request,
+    _i: &crate::base::Interrupt,
+) -> Result<Evaluation, EvaluationError> {
+    let mut e = Evaluation::default();
+    for p in &r.pins {
+        e.modules.push(LoadedModule {
+            short_name: p.short_name.clone(),
+            full_name: p.full_name.clone(),
+            user_name: p.full_name.clone(),
+            file: p.file.clone(),
+            stack_depth: u32::from(p.short_name != "GROMACS"),
+            weighted_version: "000000001.*zfinal".into(),
+            ..Default::default()
+        });
+    }
+    let names = [
+        "PATH",
+        "CMAKE_PREFIX_PATH",
+        "CPATH",
+        "LIBRARY_PATH",
+        "XDG_DATA_DIRS",
+        "PYTHONPATH",
+        "GMXDATA",
+        "GROMACS_DIR",
+        "OPAL_PREFIX",
+        "OMPI_MCA_mca_base_component_path",
+        "OMPI_ALLOW_RUN_AS_ROOT",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
+        "PMIX_INSTALL_PREFIX",
+    ];
+    #[allow(clippy::all)]
+    for (n, v) in std::env::vars() {
+        if n.starts_with("EBROOT") {
+            let f = v.clone();
+            for p in &r.pins {
+                if f.ends_with(&p.full_name) {
+                    e.changes.push(Change {
+                        origin: p.full_name.clone(),
+                        variable: n.clone(),
+                        operation: crate::environment::Operation::Set(v.clone()),
+                    });
+                }
+            }
+        }
+        if n.starts_with("EB") || names.contains(&n.as_str()) {
+            e.environment.insert(n, Some(v));
+        }
+    }
+    Ok(e)
+}
