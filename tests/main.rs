@@ -1,3 +1,12 @@
 //! All integration tests, in one binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that fails here says where and why"
+)]
 
+mod architecture;
+mod common;
+mod hooks;
 mod image;
+mod lookalike;
