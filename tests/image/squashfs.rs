@@ -211,7 +211,7 @@ fn ends_agree(image: &Path, source: &Path, at: &Path, names: &[&str]) {
             let file = HostFile::open(root.join(name)).unwrap();
             let size = file.metadata().unwrap().len();
             let mut last = vec![0; BLOCK + 1];
-            file.read_exact_at(&mut last, size - last.len() as u64).unwrap();
+            file.read_exact_at(&mut last, size - (BLOCK as u64 + 1)).unwrap();
             (size, last)
         };
         assert!(end(mounted.path()) == end(source), "{name}");
