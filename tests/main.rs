@@ -6,7 +6,9 @@
 )]
 
 mod architecture;
+mod cli;
 mod common;
 mod hooks;
 mod image;
 mod lookalike;
+mod runtime;
