@@ -197,7 +197,11 @@ fn is_declared(path: &Path) -> bool {
     declaring.iter().chain([&beside]).any(|file| {
         let text = fs::read_to_string(root().join(file)).unwrap_or_default();
         text.lines().any(|line| {
-            line.trim_start_matches("pub(crate) ").trim_start_matches("pub ") == declaration
+            line.trim_start_matches("pub(super) ")
+                .trim_start_matches("pub(in crate::image) ")
+                .trim_start_matches("pub(crate) ")
+                .trim_start_matches("pub ")
+                == declaration
         })
     })
 }

@@ -10,5 +10,6 @@ mod cli;
 mod common;
 mod hooks;
 mod image;
+mod lmod;
 mod lookalike;
 mod runtime;

@@ -30,8 +30,8 @@ use context::Context;
 use diagnose::Failure;
 use terminal::Terminal;
 
-/// First word of the child that evaluates modulefiles.
-const EVALUATE: &str = "__evaluate";
+use crate::modulefile;
+
 /// What Lmod's extension prints: the words joined by NUL, in hexadecimal.
 const ARGV_HEX: &str = "--argv-hex";
 
@@ -40,7 +40,7 @@ const ARGV_HEX: &str = "--argv-hex";
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     match words.get(1).and_then(|word| word.to_str()) {
-        Some(EVALUATE) => return evaluate(),
+        Some(modulefile::SUBCOMMAND) => return evaluate(),
         Some(enter::WORD) => return enter_image(&words[2..]),
         _ => {}
     }
@@ -61,7 +61,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn evaluate() -> ExitCode {
-    match crate::modulefile::serve(std::io::stdin().lock(), std::io::stdout().lock()) {
+    match modulefile::serve(std::io::stdin().lock(), std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

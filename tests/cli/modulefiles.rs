@@ -9,9 +9,21 @@ fn a_modulefile_that_misbehaves_is_named() {
     let rows = [
         ("syntax", "setenv(\"A\" \"B\")\n", "bad/1.0.lua"),
         ("endless loop", "while true do end\n", "bad/1.0.lua"),
-        ("endless loop behind pcall", "while true do pcall(function() while true do end end) end\n", "bad/1.0.lua"),
-        ("back-tracking", "local s = (\"a\"):rep(50); s:find((\"a?\"):rep(50) .. s)\n", "bad/1.0.lua"),
-        ("memory", "local t = {} ; for i = 1, 1e9 do t[i] = (\"x\"):rep(1000) .. i end\n", "bad/1.0.lua"),
+        (
+            "endless loop behind pcall",
+            "while true do pcall(function() while true do end end) end\n",
+            "bad/1.0.lua",
+        ),
+        (
+            "back-tracking",
+            "local s = (\"a\"):rep(50); s:find((\"a?\"):rep(50) .. s)\n",
+            "bad/1.0.lua",
+        ),
+        (
+            "memory",
+            "local t = {} ; for i = 1, 1e9 do t[i] = (\"x\"):rep(1000) .. i end\n",
+            "bad/1.0.lua",
+        ),
         ("one big string", "local s = (\"x\"):rep(1e10)\n", "bad/1.0.lua"),
         ("exit", "os.exit(0)\n", "bad/1.0.lua"),
         ("error", "LmodError(\"not \\27[31mtoday\")\n", "not \\u{1b}[31mtoday"),
@@ -31,7 +43,10 @@ fn a_modulefile_that_misbehaves_is_named() {
         assert_eq!(ran.status, 1, "{name}: {ran}");
         assert_eq!(ran.stdout, "", "{name}");
         assert!(ran.stderr.contains(said), "{name}: {ran}");
-        assert!(!ran.stderr.contains('\u{1b}') && !ran.stderr.contains("panicked"), "{name}: {ran}");
+        assert!(
+            !ran.stderr.contains('\u{1b}') && !ran.stderr.contains("panicked"),
+            "{name}: {ran}"
+        );
         assert_eq!(std::fs::read_dir(env.work()).unwrap().count(), 0, "{name}");
     }
 }
@@ -58,7 +73,16 @@ fn env_prints_modules_and_what_changed() {
             "env": { "A": "1", "B": "it's", "C": null, "PATH": "/a/bin:/bin" },
         })
     );
-    assert_eq!(run("sh"), "export A=1;\nexport B='it'\\''s';\nunset C;\nexport PATH=/a/bin:/bin;\n");
-    assert_eq!(run("csh"), "setenv A '1';\nsetenv B 'it'\\''s';\nunsetenv C;\nsetenv PATH '/a/bin:/bin';\n");
-    assert_eq!(run("fish"), "set -gx A '1';\nset -gx B 'it\\'s';\nset -e C;\nset -gx PATH '/a/bin:/bin';\n");
+    assert_eq!(
+        run("sh"),
+        "export A=1;\nexport B='it'\\''s';\nunset C;\nexport PATH=/a/bin:/bin;\n"
+    );
+    assert_eq!(
+        run("csh"),
+        "setenv A '1';\nsetenv B 'it'\\''s';\nunsetenv C;\nsetenv PATH '/a/bin:/bin';\n"
+    );
+    assert_eq!(
+        run("fish"),
+        "set -gx A '1';\nset -gx B 'it\\'s';\nset -e C;\nset -gx PATH '/a/bin:/bin';\n"
+    );
 }

@@ -5,7 +5,10 @@ use crate::common::TestEnv;
 
 /// A plain site: one module of one script.
 fn site(env: &TestEnv) {
-    env.write("modules/Hello/1.0.lua", format!("setenv(\"EBROOTHELLO\", \"{}\")\n", env.root().join("sw/Hello").display()));
+    env.write(
+        "modules/Hello/1.0.lua",
+        format!("setenv(\"EBROOTHELLO\", \"{}\")\n", env.root().join("sw/Hello").display()),
+    );
     env.program("sw/Hello/bin/hello", "#!/bin/sh\necho hello\n");
 }
 
@@ -22,7 +25,12 @@ fn each_refusal_says_what_to_do_and_has_its_status() {
         (3, "container -a A", "no module session", "start Lmod first"),
         (2, "container Hello/1.0", "author", "pass -a"),
         (1, "container Hello/1.0 -a A -d gone", "`gone` for the image does not exist", "-d"),
-        (1, "container Hello/1.0 -a A -d taken.sif", "`taken.sif` for the image is not a directory", "-d"),
+        (
+            1,
+            "container Hello/1.0 -a A -d taken.sif",
+            "`taken.sif` for the image is not a directory",
+            "-d",
+        ),
         (1, "container Hello/1.0 -a A -n taken", "exists already", "--force"),
         (1, "container Helo/1.0 -a A", "Helo/1.0", "Hello"),
         (3, "container Hello/1.0 -a A -g", "--generic needs an EESSI session", ""),
@@ -58,7 +66,10 @@ fn words_that_no_terminal_can_show_are_refused() {
         ["-a", "A", "-v", "\u{202e}"],
     ] {
         let mut command = env.module_export();
-        command.args(["container", "Hello/1.0"]).args(words).env("MODULEPATH", env.root().join("modules"));
+        command
+            .args(["container", "Hello/1.0"])
+            .args(words)
+            .env("MODULEPATH", env.root().join("modules"));
         let ran = env.run(&mut command);
         assert_eq!(ran.status, 2, "{words:?}: {ran}");
         assert!(!ran.stderr.contains('\u{1b}') && !ran.stderr.contains('\u{202e}'), "{words:?}");
@@ -100,7 +111,11 @@ fn no_modules_is_status_3() {
 #[test]
 fn a_module_without_generic_build_is_named() {
     let env = TestEnv::new();
-    let Some(session) = eessi(&env, "export EESSI_SOFTWARE_SUBDIR_OVERRIDE=; module load MiniSim TunedOnly") else { return };
+    let Some(session) =
+        eessi(&env, "export EESSI_SOFTWARE_SUBDIR_OVERRIDE=; module load MiniSim TunedOnly")
+    else {
+        return;
+    };
     if session["EESSI_SOFTWARE_SUBDIR"].ends_with("generic") {
         return crate::common::skip("this CPU has no tuned build in the look-alike");
     }

@@ -11,7 +11,10 @@ pub(crate) type Session = BTreeMap<String, String>;
 /// A session in the look-alike of EESSI after `commands`; `None` where it is not there.
 pub(crate) fn eessi(env: &TestEnv, commands: &str) -> Option<Session> {
     let prefix = lookalike()?;
-    Some(shell(env, &format!("source {}/init/bash >/dev/null 2>&1 && {commands}", prefix.display())))
+    Some(shell(
+        env,
+        &format!("source {}/init/bash >/dev/null 2>&1 && {commands}", prefix.display()),
+    ))
 }
 
 /// The same by the route of EESSI's own module.
@@ -31,6 +34,9 @@ pub(crate) fn shell(env: &TestEnv, commands: &str) -> Session {
 pub(crate) fn module_export(env: &TestEnv, session: &Session, words: &str) -> Command {
     let mut command = env.module_export();
     command.args(words.split_whitespace());
-    command.envs(session).env("HOME", env.root().join("home")).env("TMPDIR", env.root().join("tmp"));
+    command
+        .envs(session)
+        .env("HOME", env.root().join("home"))
+        .env("TMPDIR", env.root().join("tmp"));
     command
 }

@@ -27,14 +27,17 @@ fn apptainer(exported: &Exported, user: User, words: &[&str]) -> Option<Command>
 /// `apptainer VERB FLAGS… IMAGE COMMAND…`
 fn run(exported: &Exported, user: User, verb: &[&str], command: &[&str]) -> Option<Ran> {
     let image = exported.image.to_str().unwrap();
-    let words: Vec<_> = verb.iter().copied().chain([image]).chain(command.iter().copied()).collect();
+    let words: Vec<_> =
+        verb.iter().copied().chain([image]).chain(command.iter().copied()).collect();
     Some(exported.env.run(&mut apptainer(exported, user, &words)?))
 }
 
 /// What every start must keep to: nothing on stdout but the command's, nothing on stderr but
 /// Apptainer's own remarks.
 fn quiet(ran: &Ran) -> bool {
-    ran.stderr.lines().all(|line| line.contains("INFO:") || line.contains("WARNING:") || line.is_empty())
+    ran.stderr
+        .lines()
+        .all(|line| line.contains("INFO:") || line.contains("WARNING:") || line.is_empty())
 }
 
 #[test]
@@ -72,7 +75,10 @@ fn module_works_in_bash_in_the_shell_and_as_a_program() {
         assert_eq!(ran.success(), "again\n", "{user:?}");
         let ran = exec(&["bash", "-c", "module --terse avail 2>&1 | grep -c TunedOnly"]).unwrap();
         assert_eq!(ran.stdout, "0\n", "what is not packed is not there: {ran}");
-        assert_eq!(shell(exported, user, "module --terse list 2>&1 | grep -c MiniSim\nexit 3\n"), (3, "1\n".to_owned()));
+        assert_eq!(
+            shell(exported, user, "module --terse list 2>&1 | grep -c MiniSim\nexit 3\n"),
+            (3, "1\n".to_owned())
+        );
     }
 }
 
@@ -80,7 +86,8 @@ fn module_works_in_bash_in_the_shell_and_as_a_program() {
 fn shell(exported: &Exported, user: User, typed: &str) -> (i32, String) {
     let image = exported.image.to_str().unwrap();
     let mut command = apptainer(exported, user, &["shell", "-C", image]).unwrap();
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
@@ -89,7 +96,9 @@ fn shell(exported: &Exported, user: User, typed: &str) -> (i32, String) {
 #[test]
 fn inspect_help_test_and_run_answer() {
     let Some(exported) = minisim() else { return };
-    let answer = |verb: &[&str], command: &[&str]| run(exported, User::Tests, verb, command).map(Ran::success);
+    let answer = |verb: &[&str], command: &[&str]| {
+        run(exported, User::Tests, verb, command).map(Ran::success)
+    };
     let Some(labels) = answer(&["inspect", "--labels"], &[]) else { return };
     assert!(labels.contains("Author: O'Hara\n") && labels.contains("Version: 20"), "{labels}");
     assert!(answer(&["inspect", "--deffile"], &[]).unwrap().contains("%runscript"));
@@ -103,7 +112,11 @@ fn inspect_help_test_and_run_answer() {
 fn a_session_that_leaks_in_changes_nothing() {
     let Some(exported) = minisim() else { return };
     for user in [User::Tests, User::Ordinary] {
-        let show = ["bash", "-c", "minisim; python -c 'import numpy'; env | grep -E '^(EBROOTLEAK|LD_PRELOAD|LC_ALL|PERL5LIB)='; echo $SLURM_JOB_ID; module --terse list 2>&1 | grep -c /"];
+        let show = [
+            "bash",
+            "-c",
+            "minisim; python -c 'import numpy'; env | grep -E '^(EBROOTLEAK|LD_PRELOAD|LC_ALL|PERL5LIB)='; echo $SLURM_JOB_ID; module --terse list 2>&1 | grep -c /",
+        ];
         let image = exported.image.to_str().unwrap();
         let words: Vec<_> = ["exec", image].into_iter().chain(show).collect();
         let Some(mut command) = apptainer(exported, user, &words) else { return };
@@ -134,7 +147,14 @@ fn a_session_that_leaks_in_changes_nothing() {
 fn the_callers_own_words_win_over_the_image() {
     let Some(exported) = minisim() else { return };
     let print = ["bash", "-c", "echo $PYTHONPATH $EBROOTGSL"];
-    let Some(ran) = run(exported, User::Tests, &["exec", "-C", "--env", "PYTHONPATH=/mine,EBROOTGSL=/other"], &print) else { return };
+    let Some(ran) = run(
+        exported,
+        User::Tests,
+        &["exec", "-C", "--env", "PYTHONPATH=/mine,EBROOTGSL=/other"],
+        &print,
+    ) else {
+        return;
+    };
     assert_eq!(ran.success(), "/mine /other\n");
 }
 
@@ -155,7 +175,9 @@ fn a_mount_over_the_packed_stack_is_noticed_and_may_be_refused() {
     let ran = exec(&["--bind", "/srv:/opt/eessi"]).unwrap();
     assert!(quiet(&ran), "{ran}");
     let image = exported.image.to_str().unwrap();
-    let mut strict = apptainer(exported, User::Tests, &["exec", "--bind", "/cvmfs:/cvmfs", image, "true"]).unwrap();
+    let mut strict =
+        apptainer(exported, User::Tests, &["exec", "--bind", "/cvmfs:/cvmfs", image, "true"])
+            .unwrap();
     let ran = exported.env.run(strict.env("MODULE_EXPORT_STRICT", "1"));
     assert_eq!(ran.status, 1, "{ran}");
     assert!(ran.stderr.contains("refused"), "{ran}");
@@ -167,15 +189,19 @@ fn a_cpu_without_the_features_is_told_so_and_generic_runs_anywhere() {
     if tuned.session["EESSI_SOFTWARE_SUBDIR"].ends_with("generic") {
         return crate::common::skip("this CPU has no tuned build in the look-alike");
     }
-    let old = tuned.env.write("old-cpu", "processor : 0\nvendor_id : GenuineIntel\nflags : fpu sse2\n");
+    let old =
+        tuned.env.write("old-cpu", "processor : 0\nvendor_id : GenuineIntel\nflags : fpu sse2\n");
     let bind = format!("{}:/proc/cpuinfo", old.display());
     for verb in ["exec", "run"] {
-        let Some(ran) = run(tuned, User::Tests, &[verb, "--bind", &bind], &["minisim"]) else { return };
+        let Some(ran) = run(tuned, User::Tests, &[verb, "--bind", &bind], &["minisim"]) else {
+            return;
+        };
         assert_eq!((ran.status, ran.stdout.as_str()), (1, ""), "{ran}");
         assert!(ran.stderr.contains("this CPU lacks: avx2"), "{ran}");
     }
     let image = tuned.image.to_str().unwrap();
-    let mut command = apptainer(tuned, User::Tests, &["exec", "--bind", &bind, image, "minisim"]).unwrap();
+    let mut command =
+        apptainer(tuned, User::Tests, &["exec", "--bind", &bind, image, "minisim"]).unwrap();
     let target = &tuned.session["EESSI_SOFTWARE_SUBDIR"];
     assert!(tuned.env.run(command.env("MODULE_EXPORT_TARGET", target)).success().contains("J0(1)"));
 
