@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::collect::{Collector, INJECTIONS};
 use super::lookup::{Place, look_up};
-use super::scope::Scope;
+use super::scope::{Scope, is_driver};
 use super::{BindPoint, ClosureError, Reason};
 use crate::base::Escaped;
 use crate::rootfs::Node;
@@ -41,7 +41,8 @@ pub(super) fn add(
         astray.clear();
         let mut grown = false;
         for (link, outside) in leading_out(collector) {
-            if outside.starts_with(INJECTIONS) && collector.injections().is_some() {
+            let of_site = outside.starts_with(INJECTIONS) && collector.injections().is_some();
+            if of_site || outside.file_name().is_some_and(|name| is_driver(name.as_bytes())) {
                 add_bind_point(collector, &link, &outside);
                 continue;
             }
@@ -86,7 +87,8 @@ fn add_bind_point(collector: &mut Collector<'_>, link: &Path, outside: &Path) {
     let Some(Node::Symlink(node)) = collector.rootfs.get(&at) else { return };
     let target = PathBuf::from(OsStr::from_bytes(&node.target));
     let has = |part: &str| outside.to_string_lossy().contains(part);
-    let purpose = if has("/libcuda") || has("/libnvidia") || has("/lib/nvidia") {
+    let purpose = if has("/libcuda") || has("/libnvidia") || has("_nvidia.so") || has("/lib/nvidia")
+    {
         "GPU driver libraries"
     } else if has("/software/CUDA") || has("/software/cuDNN") {
         "the site's CUDA installation"

@@ -2,6 +2,7 @@
 
 mod collect;
 mod eessi;
+mod host;
 mod libraries;
 mod links;
 mod lookup;
@@ -180,15 +181,42 @@ pub fn resolve(
     if let Some(eessi) = eessi {
         eessi::add(&mut collector, eessi, request)?;
     }
+    if request.base == Base::Host {
+        host::add(&mut collector, request)?;
+    }
     include(&mut collector, request.include)?;
     let scope = Scope::new(request, &prefixes);
-    links::add(&mut collector, &scope)?;
-    libraries::add(&mut collector, request, &scope)?;
-    let astray = links::add(&mut collector, &scope)?;
-    collector.warnings.extend(astray);
+    add_reached(&mut collector, request, &scope)?;
     let installations = modules::installations(&collector, request.modules, prefixes);
     progress.finish();
     Ok(collector.finish(installations))
+}
+
+/// Adds what packed files point at: where links lead, interpreters of scripts, libraries.
+fn add_reached(
+    collector: &mut Collector<'_>,
+    request: &Request<'_>,
+    scope: &Scope<'_>,
+) -> Result<(), ClosureError> {
+    let mut scripts = (request.base == Base::Host).then(|| host::Scripts::new(request));
+    let mut libraries = libraries::Needs::new(collector, request, scope);
+    let astray = loop {
+        let before = collector.rootfs.files().len();
+        let astray = links::add(collector, scope)?;
+        if let Some(scripts) = &mut scripts {
+            scripts.add(collector)?;
+        }
+        libraries.add(collector)?;
+        if collector.rootfs.files().len() == before {
+            break astray;
+        }
+    };
+    collector.warnings.extend(libraries.warnings(collector));
+    collector.warnings.extend(astray);
+    if request.base == Base::Host {
+        host::add_loader_cache(collector)?;
+    }
+    Ok(())
 }
 
 /// Adds what the user asked for beyond the modules.
