@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::collect::Collector;
-use super::lookup::{Place, look_up};
 use super::probe::Probe;
 use super::scope::{Scope, is_driver};
 use super::{ClosureError, Reason, Request};
@@ -176,7 +175,7 @@ impl<'a> Needs<'a> {
         if self.packed.contains(path) {
             return Ok(());
         }
-        let inside = look_up(&collector.rootfs, &collector.image_or_same(path)) == Place::Inside;
+        let inside = collector.has(path);
         if !inside && is_driver(name.as_bytes()) {
             collector.omit(path, "GPU driver library");
             return Ok(());

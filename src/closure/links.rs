@@ -5,7 +5,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::collect::{Collector, INJECTIONS};
-use super::lookup::{Place, look_up};
 use super::scope::{Scope, is_driver};
 use super::{BindPoint, ClosureError, Reason};
 use crate::base::Escaped;
@@ -74,9 +73,9 @@ fn leading_out(collector: &Collector<'_>) -> Vec<(PathBuf, PathBuf)> {
             links.push(path.as_path().to_owned());
         }
     });
-    let outside = |link: PathBuf| match look_up(&collector.rootfs, &link) {
-        Place::Outside(outside) => Some((link, outside)),
-        Place::Inside | Place::Loop => None,
+    let outside = |link: PathBuf| {
+        let outside = collector.rootfs.leads_out_to(link.as_os_str().as_bytes())?;
+        Some((link, outside.as_path().to_owned()))
     };
     links.into_iter().filter_map(outside).collect()
 }

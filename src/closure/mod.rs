@@ -5,7 +5,6 @@ mod eessi;
 mod host;
 mod libraries;
 mod links;
-mod lookup;
 mod modules;
 mod parallel;
 mod policy;

@@ -6,7 +6,6 @@ use super::{loader, reason};
 use crate::base::Epoch;
 use crate::closure::ClosureError;
 use crate::closure::collect::Collector;
-use crate::closure::lookup::{Place, look_up};
 use crate::elf::LoaderCache;
 use crate::rootfs::{Content, File, Metadata, image_path};
 
@@ -16,8 +15,7 @@ pub(in crate::closure) fn add(collector: &mut Collector<'_>) -> Result<(), Closu
     let Some(loader) = loader() else { return Ok(()) };
     let Some(path) = loader.cache_file() else { return Ok(()) };
     let Ok(bytes) = std::fs::read(path) else { return Ok(()) };
-    let rootfs = &collector.rootfs;
-    let packed = |file: &Path| look_up(rootfs, file) == Place::Inside;
+    let packed = |file: &Path| collector.has(file);
     let bytes = LoaderCache::parse(&bytes).filtered(&packed);
     let at = image_path(path)?;
     if collector.rootfs.get(&at).is_some() {
