@@ -222,9 +222,9 @@ fn add_reached(
 fn include(collector: &mut Collector<'_>, paths: &[PathBuf]) -> Result<(), ClosureError> {
     for path in paths {
         let reason: Reason = format!("include:{}", path.display()).into();
-        if !collector.add(path, &reason)? {
+        if !path.is_absolute() || !collector.add(path, &reason)? {
             let source = std::fs::metadata(path).err().unwrap_or_else(|| {
-                std::io::Error::other("it is left out, or is neither a file nor a directory")
+                std::io::Error::other("it is left out, cannot be read, or is no file or directory of an absolute path")
             });
             let action = "add";
             let error = PathError { action, path: path.clone(), source };
