@@ -1,7 +1,8 @@
-//! Image formats. Knows root file systems, never modules.
+//! Image formats, written and read. Knows root file systems, never modules.
 
 mod error;
 mod estimate;
+pub mod read;
 pub mod sif;
 pub mod squashfs;
 

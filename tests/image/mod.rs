@@ -1,5 +1,7 @@
 //! Images written by us and read by others.
 
+mod read;
+mod samples;
 mod sif;
 mod squashfs;
 mod tools;

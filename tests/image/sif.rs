@@ -73,7 +73,8 @@ fn write_format(at: &Path, rootfs: &Rootfs, format: Format, options: &SifOptions
 
 /// `apptainer` as this user, and as an ordinary one if this is root.
 fn apptainers() -> Vec<(&'static str, Vec<String>)> {
-    let Some(program) = std::env::var_os("APPTAINER").map(PathBuf::from).or_else(|| tool("apptainer"))
+    let Some(program) =
+        std::env::var_os("APPTAINER").map(PathBuf::from).or_else(|| tool("apptainer"))
     else {
         return Vec::new();
     };
@@ -83,10 +84,14 @@ fn apptainers() -> Vec<(&'static str, Vec<String>)> {
         let user = std::env::var("TEST_USER").unwrap_or_else(|_| "tester".into());
         let home = format!("/home/{user}");
         if Path::new(&home).is_dir() {
-            let drop = ["setpriv", "--reuid", &user, "--regid", &user, "--init-groups", "env", "-i"];
+            let drop =
+                ["setpriv", "--reuid", &user, "--regid", &user, "--init-groups", "env", "-i"];
             let home = format!("HOME={home}");
             let rest = [&home, "PATH=/usr/bin:/bin", &program];
-            all.push(("ordinary user", drop.iter().chain(&rest).map(ToString::to_string).collect()));
+            all.push((
+                "ordinary user",
+                drop.iter().chain(&rest).map(ToString::to_string).collect(),
+            ));
         } else {
             skip(&format!("no user `{user}`"));
         }
@@ -177,9 +182,16 @@ fn the_digest_is_that_of_the_file_and_the_identity_that_of_the_content() {
     fs::write(&image, vec![0xff; 1 << 20]).unwrap();
     let mut other = HostFile::options().read(true).write(true).open(&image).unwrap();
     let mut late = |_: &[Option<FileDigest>]| Vec::new();
-    let again =
-        write(&rootfs, Format::Sif, &options(), &mut other, &mut late, &Silent, &Interrupt::default())
-            .unwrap();
+    let again = write(
+        &rootfs,
+        Format::Sif,
+        &options(),
+        &mut other,
+        &mut late,
+        &Silent,
+        &Interrupt::default(),
+    )
+    .unwrap();
     assert_eq!(again, first);
     assert_eq!(fs::read(&image).unwrap(), file);
 
@@ -192,9 +204,11 @@ fn the_digest_is_that_of_the_file_and_the_identity_that_of_the_content() {
 #[test]
 fn every_architecture_has_its_code_in_the_header() {
     let work = tempfile::tempdir().unwrap();
-    for (architecture, code) in
-        [(Architecture::X86_64, b"02\0"), (Architecture::Aarch64, b"04\0"), (Architecture::Riscv64, b"12\0")]
-    {
+    for (architecture, code) in [
+        (Architecture::X86_64, b"02\0"),
+        (Architecture::Aarch64, b"04\0"),
+        (Architecture::Riscv64, b"12\0"),
+    ] {
         let image = work.path().join("image.sif");
         let options = SifOptions { architecture, ..options() };
         write_sif(&image, &Rootfs::new(IMPLIED), &options);

@@ -2,27 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File as HostFile};
+use std::io::{Seek, Write};
 use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use module_export::base::{Epoch, Interrupt, Silent};
+use module_export::base::{Digest, Interrupt, Progress, Silent};
 use module_export::image::squashfs::{Compression, SquashfsOptions, SquashfsWritten, write};
-use module_export::image::{FileDigest, ImageError};
-use module_export::rootfs::{Content, FileId, Metadata, Rootfs, Symlink};
+use module_export::image::{FileDigest, ImageError, estimate_bytes};
+use module_export::rootfs::{Content, FileId, Rootfs, Symlink};
 
-use super::tools::{Mounted, run, tool};
+use super::samples::{BLOCK, large_tree, odd_tree};
+use super::tools::{Mounted, is_root, run, skip, tool};
 use super::tree::{
-    IMPLIED, Tree, assert_same, bytes, expected, noise, on_disk, path, without_identity,
+    IMPLIED, Tree, assert_same, bytes, expected, noise, on_disk, path, scan, without_identity,
 };
-
-const BLOCK: usize = 128 * 1024;
 
 fn jobs(jobs: usize) -> SquashfsOptions {
     SquashfsOptions { jobs: NonZeroUsize::new(jobs).unwrap(), ..SquashfsOptions::default() }
 }
 
-fn write_to(
+pub(super) fn write_to(
     file: &Path,
     rootfs: &Rootfs,
     options: &SquashfsOptions,
@@ -34,73 +35,6 @@ fn write_to(
     let written = write(rootfs, options, &mut out, &mut contents, &Silent, &Interrupt::default())?;
     out.set_len(written.bytes).unwrap();
     Ok(written)
-}
-
-/// Odd names, odd sizes, odd links.
-fn odd_tree() -> (Rootfs, BTreeMap<FileId, Vec<u8>>) {
-    let mut rootfs = Rootfs::new(IMPLIED);
-    for (name, content) in [
-        ("/empty", Vec::new()),
-        ("/one", b"x".to_vec()),
-        ("/block", noise(1, BLOCK)),
-        ("/block+1", noise(2, BLOCK + 1)),
-        ("/block-1", noise(3, BLOCK - 1)),
-        ("/three-blocks", noise(4, 3 * BLOCK)),
-        ("/text", b"the same line again and again\n".repeat(20_000)),
-        ("/zero", vec![0; 5 * BLOCK + 17]),
-        ("/holes", [noise(5, BLOCK), vec![0; 2 * BLOCK], noise(6, 100), vec![0; BLOCK]].concat()),
-        ("/copy/of/text", b"the same line again and again\n".repeat(20_000)),
-        ("/copy/of/block+1", noise(2, BLOCK + 1)),
-        ("/copy/of/zero", vec![0; 5 * BLOCK + 17]),
-        ("/copy/of/one", b"x".to_vec()),
-        ("/same size/as text", b"The same line again and again\n".repeat(20_000)),
-        ("/odd/new\nline", b"1".to_vec()),
-        ("/odd/ space ", b"2".to_vec()),
-        ("/odd/-dash", b"3".to_vec()),
-        ("/odd/quote'\"\\", b"4".to_vec()),
-    ] {
-        rootfs.add_file(&path(name), bytes(content)).unwrap();
-    }
-    rootfs.add_file(&path(b"/odd/\xff\xfe not text"), bytes("5")).unwrap();
-    rootfs.add_file(&path([b"/odd/".as_slice(), &[b'n'; 255]].concat()), bytes("6")).unwrap();
-    let linked = rootfs.add_file(&path("/links/first"), bytes(noise(7, 2 * BLOCK + 5))).unwrap();
-    rootfs.add_hard_link(&path("/links/second"), linked).unwrap();
-    rootfs.add_hard_link(&path("/a first name elsewhere"), linked).unwrap();
-    let empty = rootfs.add_file(&path("/links/empty"), bytes("")).unwrap();
-    rootfs.add_hard_link(&path("/links/empty too"), empty).unwrap();
-    for (name, target) in
-        [("/to/file", "../block"), ("/to/nowhere", "/nowhere/at all"), ("/to/self", "self")]
-    {
-        let target = target.as_bytes().to_vec();
-        let link = Symlink { mtime: Epoch::from_seconds(5), target, reason: "t:".into() };
-        rootfs.add_symlink(&path(name), link).unwrap();
-    }
-    let deep = "/deep".to_owned() + &"/d".repeat(300) + "/file";
-    rootfs.add_file(&path(deep), bytes("deep")).unwrap();
-    rootfs.add_directory(&path("/none"), Metadata { mode: 0o700, ..IMPLIED }).unwrap();
-    rootfs.add_directory(&path("/tmp"), Metadata { mode: 0o1777, ..IMPLIED }).unwrap();
-    let late = module_export::rootfs::File { content: Content::Late, size: 0, ..bytes("") };
-    let mut documents = BTreeMap::new();
-    for (name, content) in [("/.doc/small", noise(8, 10)), ("/.doc/large", noise(9, 2 * BLOCK))] {
-        documents.insert(rootfs.add_file(&path(name), late.clone()).unwrap(), content);
-    }
-    documents.insert(rootfs.add_file(&path("/.doc/none"), late).unwrap(), Vec::new());
-    (rootfs, documents)
-}
-
-/// A tree that needs extended directories, and long links.
-fn large_tree() -> Rootfs {
-    let mut rootfs = Rootfs::new(IMPLIED);
-    for number in 0..70_000 {
-        let content = if number % 1000 == 0 { noise(number, 300) } else { Vec::new() };
-        let name = format!("/many/{number:07}-{}", "x".repeat(usize::try_from(number % 40).unwrap()));
-        rootfs.add_file(&path(name), bytes(content)).unwrap();
-    }
-    for number in 0..300 {
-        let name = format!("/some/{number}/{}", "y".repeat(200));
-        rootfs.add_file(&path(&name), bytes(name.as_bytes())).unwrap();
-    }
-    rootfs
 }
 
 fn unsquashed(image: &Path, to: &Path) -> Option<Tree> {
@@ -133,8 +67,7 @@ fn other_readers_find_an_odd_tree_as_it_was_written() {
         for (block_bytes, export_table) in [(BLOCK as u32, false), (4096, true), (1 << 20, false)] {
             let work = tempfile::tempdir().unwrap();
             let image = work.path().join("image.squashfs");
-            let options =
-                SquashfsOptions { compression, block_bytes, export_table, ..jobs(2) };
+            let options = SquashfsOptions { compression, block_bytes, export_table, ..jobs(2) };
             let written = write_to(&image, &rootfs, &options, &late).unwrap();
             assert_eq!(written.bytes, fs::metadata(&image).unwrap().len());
             assert_eq!(written.bytes % 4096, 0);
@@ -159,4 +92,395 @@ fn an_empty_tree_is_an_image_too() {
     let image = work.path().join("image.squashfs");
     write_to(&image, &rootfs, &jobs(2), &BTreeMap::new()).unwrap();
     all_readers_agree(&image, &expected(&rootfs, &BTreeMap::new()), work.path());
+}
+
+#[test]
+fn every_number_of_threads_gives_the_same_bytes() {
+    let (rootfs, late) = odd_tree();
+    let work = tempfile::tempdir().unwrap();
+    let image = work.path().join("image.squashfs");
+    for digests in [true, false] {
+        let mut first: Option<Vec<u8>> = None;
+        for (threads, readers) in [(1, 1), (2, 16), (7, 3), (7, 64)] {
+            let readers = NonZeroUsize::new(readers).unwrap();
+            let options = SquashfsOptions { readers, digests, ..jobs(threads) };
+            write_to(&image, &rootfs, &options, &late).unwrap();
+            let bytes = fs::read(&image).unwrap();
+            assert!(first.get_or_insert_with(|| bytes.clone()) == &bytes, "{threads}, {readers}");
+        }
+    }
+}
+
+#[test]
+fn digests_do_not_change_the_image() {
+    let (rootfs, late) = odd_tree();
+    let work = tempfile::tempdir().unwrap();
+    let image = work.path().join("image.squashfs");
+    let written = write_to(&image, &rootfs, &jobs(2), &late).unwrap();
+    let with = fs::read(&image).unwrap();
+    let options = SquashfsOptions { digests: false, ..jobs(2) };
+    let bare = write_to(&image, &rootfs, &options, &late).unwrap();
+    assert!(with == fs::read(&image).unwrap());
+    assert!(bare.digests.is_empty());
+    assert!(written.digests.iter().all(Option::is_some));
+}
+
+#[test]
+fn late_documents_know_the_digest_of_every_other_file() {
+    let (rootfs, late) = odd_tree();
+    let work = tempfile::tempdir().unwrap();
+    let mut out = HostFile::create(work.path().join("image.squashfs")).unwrap();
+    let mut calls = 0;
+    let mut contents = |digests: &[Option<FileDigest>]| {
+        calls += 1;
+        for (file, digest) in rootfs.files().iter().zip(digests) {
+            match (&file.content, digest) {
+                (Content::Bytes(bytes), Some(digest)) => {
+                    assert_eq!(*digest, FileDigest { size: file.size, sha256: Digest::of(bytes) });
+                }
+                (Content::Late, None) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        late.iter().map(|(id, bytes)| (*id, bytes.clone())).collect()
+    };
+    let interrupt = Interrupt::default();
+    write(&rootfs, &jobs(2), &mut out, &mut contents, &Silent, &interrupt).unwrap();
+    assert_eq!(calls, 1);
+}
+
+#[test]
+fn equal_files_are_stored_once_and_holes_not_at_all() {
+    let work = tempfile::tempdir().unwrap();
+    let image = work.path().join("image.squashfs");
+    let size = |files: &[(&str, Vec<u8>)]| {
+        let mut rootfs = Rootfs::new(IMPLIED);
+        for (name, content) in files {
+            rootfs.add_file(&path(name), bytes(content.as_slice())).unwrap();
+        }
+        let written = write_to(&image, &rootfs, &jobs(2), &BTreeMap::new()).unwrap();
+        assert_same(
+            &super::read::ours(&image).unwrap(),
+            &expected(&rootfs, &BTreeMap::new()),
+            "our reader",
+        );
+        written.bytes
+    };
+    let (large, other) = (noise(1, 5 * BLOCK + 1000), noise(2, 5 * BLOCK + 1000));
+    let once = size(&[("/a", large.clone())]);
+    assert!(size(&[("/a", large.clone()), ("/b", large.clone())]) <= once + 4096);
+    // taken back in the middle, and at the very end
+    let twice = size(&[("/a", large.clone()), ("/b", other.clone())]);
+    for files in [
+        [("/a", large.clone()), ("/b", large.clone()), ("/c", other.clone())],
+        [("/a", large.clone()), ("/b", other.clone()), ("/c", large.clone())],
+    ] {
+        assert!(size(&files) <= twice + 4096);
+    }
+    // only the last byte differs
+    let mut near = large.clone();
+    *near.last_mut().unwrap() ^= 1;
+    assert!(size(&[("/a", large), ("/b", near)]) > once + 4 * BLOCK as u64);
+    assert!(size(&[("/zeros", vec![0; 100 * BLOCK])]) <= 8192);
+}
+
+#[test]
+fn hard_links_and_sparse_files_of_the_host_arrive() {
+    let work = tempfile::tempdir().unwrap();
+    let source = work.path().join("source");
+    fs::create_dir_all(source.join("sub")).unwrap();
+    fs::write(source.join("a"), noise(3, 3 * BLOCK / 2)).unwrap();
+    fs::hard_link(source.join("a"), source.join("sub/b")).unwrap();
+    let sparse = HostFile::create(source.join("sub/sparse")).unwrap();
+    sparse.set_len(100 << 20).unwrap();
+    sparse.write_all_at(b"here", 50 << 20).unwrap();
+    let rootfs = scan(&source);
+    let image = work.path().join("image.squashfs");
+    let written = write_to(&image, &rootfs, &jobs(2), &BTreeMap::new()).unwrap();
+    assert!(written.bytes < 1 << 20);
+    let want = on_disk(&source);
+    assert_same(&expected(&rootfs, &BTreeMap::new()), &want, "scanned");
+    all_readers_agree(&image, &want, work.path());
+}
+
+/// Mounts `image` and compares size and last bytes of the files named.
+fn ends_agree(image: &Path, source: &Path, at: &Path, names: &[&str]) {
+    let Some(mounted) = Mounted::kernel(image, 0, at) else { return };
+    for name in names {
+        let end = |root: &Path| {
+            let file = HostFile::open(root.join(name)).unwrap();
+            let size = file.metadata().unwrap().len();
+            let mut last = vec![0; BLOCK + 1];
+            file.read_exact_at(&mut last, size - last.len() as u64).unwrap();
+            (size, last)
+        };
+        assert!(end(mounted.path()) == end(source), "{name}");
+    }
+}
+
+#[test]
+fn a_file_of_more_than_4_gib_is_found() {
+    let work = tempfile::tempdir().unwrap();
+    let source = work.path().join("source");
+    fs::create_dir(&source).unwrap();
+    // of which almost nothing is there
+    let sparse = HostFile::create(source.join("sparse")).unwrap();
+    sparse.set_len((4 << 30) + 12_345).unwrap();
+    sparse.write_all_at(b"here", (4 << 30) + 5).unwrap();
+    let rootfs = scan(&source);
+    let image = work.path().join("image.squashfs");
+    let options = SquashfsOptions { digests: false, ..jobs(2) };
+    let written = write_to(&image, &rootfs, &options, &BTreeMap::new()).unwrap();
+    assert!(written.bytes < 1 << 20);
+    ends_agree(&image, &source, &work.path().join("kernel"), &["sparse"]);
+}
+
+#[test]
+#[ignore = "writes an image of more than 4 GiB"]
+fn what_lies_beyond_4_gib_of_data_is_found() {
+    let work = tempfile::tempdir().unwrap();
+    let source = work.path().join("source");
+    fs::create_dir(&source).unwrap();
+    let big = HostFile::create(source.join("big")).unwrap();
+    big.set_len((4 << 30) + BLOCK as u64).unwrap();
+    for block in 0..=(4_u64 << 30) / BLOCK as u64 {
+        // so that no block is a hole
+        big.write_all_at(&block.to_le_bytes(), block * BLOCK as u64 + 99).unwrap();
+    }
+    fs::write(source.join("z behind"), noise(5, 2 * BLOCK + 5)).unwrap();
+    let rootfs = scan(&source);
+    let image = work.path().join("image.squashfs");
+    let options = SquashfsOptions { compression: Compression::None, digests: false, ..jobs(2) };
+    let written = write_to(&image, &rootfs, &options, &BTreeMap::new()).unwrap();
+    assert!(written.bytes > 4 << 30);
+    ends_agree(&image, &source, &work.path().join("kernel"), &["big", "z behind"]);
+}
+
+#[test]
+fn a_source_that_changed_is_named() {
+    let work = tempfile::tempdir().unwrap();
+    let source = work.path().join("source");
+    let image = work.path().join("image.squashfs");
+    for size in [0, 1, 1000, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK] {
+        for (found, want) in [
+            (size + 1, "were planned, more were read"),
+            (size + 5 * BLOCK, "were planned, more were read"),
+            (size.saturating_sub(1), "read"),
+            (0, "were planned, 0 were read"),
+        ] {
+            if found == size {
+                continue;
+            }
+            let _ = fs::remove_dir_all(&source);
+            fs::create_dir(&source).unwrap();
+            fs::write(source.join("a"), vec![1; BLOCK]).unwrap();
+            fs::write(source.join("file"), noise(6, size)).unwrap();
+            fs::write(source.join("z"), vec![1; BLOCK]).unwrap();
+            let rootfs = scan(&source);
+            fs::write(source.join("file"), noise(6, found)).unwrap();
+            let error = write_to(&image, &rootfs, &jobs(2), &BTreeMap::new()).unwrap_err();
+            let ImageError::Changed { path, planned, read } = &error else { panic!("{error}") };
+            assert_eq!((path, *planned), (&source.join("file"), size as u64));
+            assert_eq!(*read > *planned, found > size, "{error}");
+            assert!(error.to_string().ends_with(want), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_source_that_cannot_be_read_is_named() {
+    let work = tempfile::tempdir().unwrap();
+    let source = work.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), "content").unwrap();
+    let rootfs = scan(&source);
+    let image = work.path().join("image.squashfs");
+    type Spoil = fn(&Path);
+    for (spoil, want) in [
+        ((|_| ()) as Spoil, "cannot open"),
+        (|file| fs::create_dir(file).unwrap(), "cannot read"),
+        (|file| drop(run(Command::new("mkfifo").arg(file))), "7 bytes were planned, 0 were read"),
+    ] {
+        let file = source.join("file");
+        let _ = fs::remove_file(&file).or_else(|_| fs::remove_dir(&file));
+        spoil(&file);
+        let error = write_to(&image, &rootfs, &jobs(2), &BTreeMap::new()).unwrap_err().to_string();
+        assert!(error.contains(want) && error.contains("source/file"), "{error}");
+    }
+}
+
+#[test]
+fn what_squashfs_cannot_hold_is_refused() {
+    let link = |target: Vec<u8>| Symlink { mtime: IMPLIED.mtime, target, reason: "t:".into() };
+    let mut long_name = Rootfs::new(IMPLIED);
+    long_name.add_file(&path("/".to_owned() + &"n".repeat(256)), bytes("")).unwrap();
+    let mut long_link = Rootfs::new(IMPLIED);
+    long_link.add_symlink(&path("/link"), link(vec![b'x'; 4096])).unwrap();
+    let mut no_link = Rootfs::new(IMPLIED);
+    no_link.add_symlink(&path("/link"), link(Vec::new())).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    for rootfs in [long_name, long_link, no_link] {
+        let error = write_to(&work.path().join("image"), &rootfs, &jobs(1), &BTreeMap::new());
+        assert!(matches!(error, Err(ImageError::Unrepresentable { .. })), "{error:?}");
+    }
+    for block_bytes in [0, 2048, 4097, 1 << 21] {
+        let options = SquashfsOptions { block_bytes, ..jobs(1) };
+        let rootfs = Rootfs::new(IMPLIED);
+        let error = write_to(&work.path().join("image"), &rootfs, &options, &BTreeMap::new());
+        assert!(matches!(error, Err(ImageError::Options(_))), "{error:?}");
+    }
+}
+
+#[test]
+fn the_longest_link_that_can_be_is_written() {
+    let mut rootfs = Rootfs::new(IMPLIED);
+    for length in [255, 256, 4095] {
+        let target = "t/".repeat(2048).into_bytes()[..length].to_vec();
+        let link = Symlink { mtime: IMPLIED.mtime, target, reason: "t:".into() };
+        rootfs.add_symlink(&path(format!("/{length}")), link).unwrap();
+    }
+    let work = tempfile::tempdir().unwrap();
+    let image = work.path().join("image.squashfs");
+    write_to(&image, &rootfs, &jobs(1), &BTreeMap::new()).unwrap();
+    let want = expected(&rootfs, &BTreeMap::new());
+    assert_same(&super::read::ours(&image).unwrap(), &want, "our reader");
+    all_readers_agree(&image, &want, work.path());
+}
+
+#[test]
+fn an_interrupt_stops_the_writing() {
+    /// Asks to stop after so many reports.
+    struct StopAfter(std::sync::atomic::AtomicU64, Interrupt);
+    impl Progress for StopAfter {
+        fn stage(&self, _: &str, _: Option<u64>, _: Option<u64>) {}
+        fn advance(&self, _: u64, _: u64) {
+            if self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 1 {
+                self.1.set();
+            }
+        }
+        fn finish(&self) {}
+    }
+    let (rootfs, _) = odd_tree();
+    let work = tempfile::tempdir().unwrap();
+    for reports in [0, 1, 5, 20] {
+        let interrupt = Interrupt::default();
+        if reports == 0 {
+            interrupt.set();
+        }
+        let progress = StopAfter(reports.into(), interrupt.clone());
+        let mut out = HostFile::create(work.path().join("image")).unwrap();
+        let mut late = |_: &[Option<FileDigest>]| Vec::new();
+        let result = write(&rootfs, &jobs(2), &mut out, &mut late, &progress, &interrupt);
+        assert!(matches!(result, Err(ImageError::Interrupted(_))), "{reports}");
+    }
+}
+
+#[test]
+fn progress_adds_up_to_what_was_announced() {
+    #[derive(Default)]
+    struct Sum(std::sync::Mutex<(u64, u64, u64, u64)>);
+    impl Progress for Sum {
+        fn stage(&self, _: &str, files: Option<u64>, bytes: Option<u64>) {
+            let mut sum = self.0.lock().unwrap();
+            (sum.0, sum.1) = (files.unwrap(), bytes.unwrap());
+        }
+        fn advance(&self, files: u64, bytes: u64) {
+            let mut sum = self.0.lock().unwrap();
+            (sum.2, sum.3) = (sum.2 + files, sum.3 + bytes);
+        }
+        fn finish(&self) {}
+    }
+    let (rootfs, _) = odd_tree();
+    let progress = Sum::default();
+    let mut out = std::io::Cursor::new(Vec::new());
+    let mut late = |_: &[Option<FileDigest>]| Vec::new();
+    write(&rootfs, &jobs(2), &mut out, &mut late, &progress, &Interrupt::default()).unwrap();
+    let (files, bytes, files_done, bytes_done) = *progress.0.lock().unwrap();
+    assert_eq!((files_done, bytes_done), (files, bytes));
+}
+
+#[test]
+fn an_image_may_begin_anywhere_in_its_file() {
+    let (rootfs, late) = odd_tree();
+    let mut contents =
+        |_: &[Option<FileDigest>]| late.iter().map(|(id, bytes)| (*id, bytes.clone())).collect();
+    let interrupt = Interrupt::default();
+    let mut alone = std::io::Cursor::new(Vec::new());
+    let written = write(&rootfs, &jobs(2), &mut alone, &mut contents, &Silent, &interrupt).unwrap();
+    let mut behind = std::io::Cursor::new(vec![1; 5000]);
+    behind.set_position(5000);
+    let again = write(&rootfs, &jobs(2), &mut behind, &mut contents, &Silent, &interrupt).unwrap();
+    assert_eq!(written, again);
+    assert_eq!(behind.position(), 5000 + written.bytes);
+    let end = usize::try_from(written.bytes).unwrap();
+    assert!(behind.get_ref()[5000..5000 + end] == alone.get_ref()[..end]);
+}
+
+#[test]
+fn a_full_disk_is_an_error_at_any_byte() {
+    /// Has room for so many bytes.
+    struct Full(std::io::Cursor<Vec<u8>>, usize);
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let room = self.1.saturating_sub(usize::try_from(self.0.position()).unwrap());
+            if room == 0 {
+                return Err(std::io::ErrorKind::StorageFull.into());
+            }
+            self.0.write(&bytes[..bytes.len().min(room)])
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    impl Seek for Full {
+        fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+    let (rootfs, _) = odd_tree();
+    let mut late = |_: &[Option<FileDigest>]| Vec::new();
+    let interrupt = Interrupt::default();
+    let mut write_with = |room| {
+        let mut out = Full(std::io::Cursor::new(Vec::new()), room);
+        write(&rootfs, &jobs(2), &mut out, &mut late, &Silent, &interrupt)
+    };
+    let size = usize::try_from(write_with(usize::MAX).unwrap().reached).unwrap();
+    for room in (0..size).step_by(size / 60).chain([95, 96, 97, size - 1]) {
+        let result = write_with(room);
+        let Err(ImageError::Write(error)) = result else { panic!("{room}: {result:?}") };
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    }
+}
+
+#[test]
+fn a_full_file_system_is_an_error() {
+    if !is_root() {
+        return skip("not root: no small file system to fill");
+    }
+    let work = tempfile::tempdir().unwrap();
+    run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=300k", "none"]).arg(work.path()));
+    let (rootfs, late) = odd_tree();
+    let result = write_to(&work.path().join("image"), &rootfs, &jobs(2), &late);
+    run(Command::new("umount").arg(work.path()));
+    let Err(ImageError::Write(error)) = result else { panic!("{result:?}") };
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+}
+
+#[test]
+fn the_estimate_is_never_too_small() {
+    let work = tempfile::tempdir().unwrap();
+    let image = work.path().join("image");
+    let mut incompressible = Rootfs::new(IMPLIED);
+    for number in 0..2000 {
+        incompressible.add_file(&path(format!("/{number}")), bytes(noise(number, 700))).unwrap();
+    }
+    for rootfs in [Rootfs::new(IMPLIED), odd_tree().0, large_tree(), incompressible] {
+        for block_bytes in [4096, BLOCK as u32] {
+            let compression = Compression::None;
+            let options = SquashfsOptions { compression, block_bytes, ..jobs(2) };
+            let written = write_to(&image, &rootfs, &options, &BTreeMap::new()).unwrap();
+            let estimate = estimate_bytes(&rootfs);
+            assert!(written.reached.max(written.bytes) <= estimate, "{estimate} {written:?}");
+        }
+    }
 }

@@ -187,7 +187,8 @@ fn scan_below(
         let found = host.symlink_metadata().unwrap();
         if found.is_symlink() {
             let target = fs::read_link(&host).unwrap().into_os_string().into_vec();
-            let link = Symlink { mtime: Epoch::clamped(found.mtime()), target, reason: "t:".into() };
+            let link =
+                Symlink { mtime: Epoch::clamped(found.mtime()), target, reason: "t:".into() };
             rootfs.add_symlink(&path, link).unwrap();
         } else if found.is_dir() {
             rootfs.add_directory(&path, metadata(&host)).unwrap();

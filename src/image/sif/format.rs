@@ -114,12 +114,10 @@ impl Kind {
 
     fn extra(self) -> Vec<u8> {
         match self {
-            Self::PrimaryPartition(architecture) => [
-                &SQUASHFS_CODE.to_le_bytes()[..],
-                &PRIMARY_CODE.to_le_bytes(),
-                architecture.code(),
-            ]
-            .concat(),
+            Self::PrimaryPartition(architecture) => {
+                [&SQUASHFS_CODE.to_le_bytes()[..], &PRIMARY_CODE.to_le_bytes(), architecture.code()]
+                    .concat()
+            }
             Self::Definition | Self::Json => Vec::new(),
         }
     }

@@ -13,8 +13,8 @@ pub(super) mod format;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 
-use self::format::{DATA_AT, Kind, Object, PARTITION_ALIGNMENT};
 pub use self::format::{Architecture, InvalidArchitecture};
+use self::format::{DATA_AT, Kind, Object, PARTITION_ALIGNMENT};
 use super::squashfs::{self, SquashfsOptions};
 use super::{ImageError, LateContents, Watch, Written, digest_of};
 use crate::base::{Digest, Epoch, Interrupt, Progress};

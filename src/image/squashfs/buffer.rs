@@ -76,10 +76,7 @@ impl Pool {
 
     /// An empty buffer.
     pub(super) fn take(&self) -> Buffer {
-        self.spare
-            .1
-            .try_recv()
-            .unwrap_or_else(|_| Buffer { bytes: vec![0; self.block], filled: 0 })
+        self.spare.1.try_recv().unwrap_or_else(|_| Buffer { bytes: vec![0; self.block], filled: 0 })
     }
 
     /// Takes `buffer` back.

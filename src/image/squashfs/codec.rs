@@ -183,8 +183,9 @@ mod tests {
 
     #[test]
     fn what_does_not_shrink_is_left_alone() {
-        let noise: Vec<u8> =
-            (0..4096_u32).flat_map(|i| blake3::hash(&i.to_le_bytes()).as_bytes()[..4].to_vec()).collect();
+        let noise: Vec<u8> = (0..4096_u32)
+            .flat_map(|i| blake3::hash(&i.to_le_bytes()).as_bytes()[..4].to_vec())
+            .collect();
         for compression in [Compression::Gzip(6), Compression::Zstd(3), Compression::None] {
             let mut codec = Codec::new(compression).unwrap();
             let mut out = Vec::new();

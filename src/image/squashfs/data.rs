@@ -160,8 +160,8 @@ impl<'a, W: Write + Seek> DataWriter<'a, W> {
                 self.data.placed.get(first.index()).copied().unwrap_or(Placed::NOWHERE)
             }
             Place::Tail { fragment, offset } => {
-                let (start, first_block, sparse) =
-                    open.map_or((0, 0, 0), |open| (open.start.position, open.first_block, open.sparse));
+                let (start, first_block, sparse) = open
+                    .map_or((0, 0, 0), |open| (open.start.position, open.first_block, open.sparse));
                 if sparse > 0 {
                     self.data.sparse.insert(end.id, sparse);
                 }

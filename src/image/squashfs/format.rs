@@ -3,15 +3,15 @@
 //! Source: Linux `fs/squashfs/squashfs_fs.h`.
 
 /// Bytes of the superblock.
-pub(super) const SUPERBLOCK_BYTES: usize = 96;
+pub(in crate::image) const SUPERBLOCK_BYTES: usize = 96;
 /// Bytes of a metadata block before compression.
-pub(super) const METADATA_BYTES: usize = 8192;
+pub(in crate::image) const METADATA_BYTES: usize = 8192;
 /// Set in a metadata block's length if it is stored as it is.
-pub(super) const METADATA_STORED: u16 = 1 << 15;
+pub(in crate::image) const METADATA_STORED: u16 = 1 << 15;
 /// Set in a data block's length if it is stored as it is.
-pub(super) const DATA_STORED: u32 = 1 << 24;
+pub(in crate::image) const DATA_STORED: u32 = 1 << 24;
 /// "No fragment", "no extended attributes".
-pub(super) const NONE_32: u32 = u32::MAX;
+pub(in crate::image) const NONE_32: u32 = u32::MAX;
 /// "No such table".
 pub(super) const NONE_64: u64 = u64::MAX;
 /// Longest name in a directory that Linux can look up, in bytes.
@@ -23,7 +23,7 @@ pub(super) const PAD_BYTES: u64 = 4096;
 /// Directory entries after one header.
 pub(super) const RUN_ENTRIES: usize = 256;
 /// A directory's size as `stat` shows it counts `.` and `..` as 3 bytes; so does the inode.
-pub(super) const DIRECTORY_EXTRA: u32 = 3;
+pub(in crate::image) const DIRECTORY_EXTRA: u32 = 3;
 
 const MAGIC: u32 = 0x7371_7368;
 

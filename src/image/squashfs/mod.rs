@@ -11,7 +11,7 @@
 mod buffer;
 mod codec;
 mod data;
-mod format;
+pub(super) mod format;
 mod listing;
 mod lookup;
 mod metadata;
@@ -29,8 +29,8 @@ use self::codec::Codec;
 pub use self::codec::{Compression, InvalidCompression};
 use self::data::{Data, DataWriter, Pipeline, Plan};
 use self::format::{NONE_64, PAD_BYTES, SUPERBLOCK_BYTES, Superblock, flag};
-pub(super) use self::order::size_of_content;
 use self::order::Survey;
+pub(super) use self::order::size_of_content;
 use self::output::Output;
 use self::pack::{Packed, Packer};
 use self::source::{Hashing, Sources};
@@ -222,9 +222,10 @@ fn write_tables<W: Write + Seek>(
     out.write_all(&written.directories).map_err(ImageError::Write)?;
     let mut codec = Codec::new(options.compression)?;
     // without fragments this is the end of the directory table, where some readers look for it
-    let fragments = data.fragments.iter().map(|(start, length)| {
-        [&start.to_le_bytes()[..], &length.to_le_bytes(), &[0; 4]].concat()
-    });
+    let fragments = data
+        .fragments
+        .iter()
+        .map(|(start, length)| [&start.to_le_bytes()[..], &length.to_le_bytes(), &[0; 4]].concat());
     let fragment_table = lookup::write(out, &mut codec, fragments)?;
     let export_table = match written.export {
         Some(inodes) => {

@@ -286,9 +286,12 @@ fn open(path: &Path) -> Result<HostFile, PathError> {
     Ok(file)
 }
 
+/// Whether all is zero: the first byte is, and each is equal to the one before it.
 fn is_zero(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<16>();
-    words.iter().all(|word| *word == [0; 16]) && rest.iter().all(|&byte| byte == 0)
+    match bytes {
+        [] => true,
+        [first, rest @ ..] => *first == 0 && Some(rest) == bytes.get(..rest.len()),
+    }
 }
 
 /// Hashes one file as it is read.

@@ -1,0 +1,246 @@
+//! Reading images: SIF files and bare squashfs files, written by anyone.
+//!
+//! Everything in an image is taken for hostile: every offset is checked, nothing is allocated that
+//! the file does not fill, nothing recurses, and a name or link never leads a write elsewhere.
+
+mod decompress;
+mod filesystem;
+mod sif;
+mod source;
+mod unpack;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use self::filesystem::{Content, FileSystem, Inode, Kind, Listed, Reference};
+use self::source::Source;
+use super::ImageError;
+use super::squashfs::format::DATA_STORED;
+use crate::rootfs::{ImagePath, Metadata};
+
+pub use self::unpack::{Unpacked, unpack};
+
+/// Longest path in an image; `PATH_MAX` is 4096, but a tree may be deeper than that.
+const LONGEST_PATH: usize = 1 << 16;
+
+/// An image that can be read.
+#[derive(Debug)]
+pub struct Image {
+    files: FileSystem,
+}
+
+/// A thing in an image.
+#[derive(Debug)]
+pub struct Found {
+    /// Number of its inode; names with the same number are hard links.
+    pub inode: u32,
+    /// Names that it claims to have.
+    pub links: u32,
+    /// Mode and time.
+    pub metadata: Metadata,
+    /// What it is.
+    pub kind: FoundKind,
+}
+
+/// What a thing in an image is.
+#[derive(Debug)]
+pub enum FoundKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File(FoundFile),
+    /// A symbolic link with this target.
+    Symlink(Vec<u8>),
+    /// A device, FIFO or socket.
+    Special,
+}
+
+/// A regular file in an image; [`Image::copy`] reads it.
+#[derive(Debug)]
+pub struct FoundFile {
+    content: Content,
+}
+
+impl FoundFile {
+    /// Bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.content.size
+    }
+}
+
+impl Image {
+    /// Opens the SIF or squashfs at `path`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is neither.
+    pub fn open(path: &Path) -> Result<Self, ImageError> {
+        let source = sif::root_file_system(Source::open(path)?)?;
+        Ok(Self { files: FileSystem::open(source)? })
+    }
+
+    /// Number of inodes that it claims to have.
+    #[must_use]
+    pub const fn inodes(&self) -> u32 {
+        self.files.inodes
+    }
+
+    /// Calls `visit` for everything in the image: the root first, a directory before what is in
+    /// it, names in the order of the image.
+    ///
+    /// # Errors
+    /// Those of `visit`; a broken image.
+    pub fn walk(
+        &self,
+        mut visit: impl FnMut(&ImagePath, &Found) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
+        let mut seen = BTreeSet::new();
+        // the path of the directory that is being read, and how long it was one level up
+        let mut path = Vec::new();
+        let root = self.enter(self.files.root, &path, &mut seen, &mut visit)?;
+        let root = root.ok_or_else(|| self.files.broken("its root is no directory"))?;
+        let mut stack = vec![(0, root.into_iter())];
+        while let Some((parent_length, entries)) = stack.last_mut() {
+            let Some(entry) = entries.next() else {
+                path.truncate(*parent_length);
+                stack.pop();
+                continue;
+            };
+            let length = path.len();
+            path.push(b'/');
+            path.extend_from_slice(&entry.name);
+            match self.enter(entry.inode, &path, &mut seen, &mut visit)? {
+                Some(below) => stack.push((length, below.into_iter())),
+                None => path.truncate(length),
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits the inode, and returns its entries if it is a directory.
+    fn enter(
+        &self,
+        at: Reference,
+        path: &[u8],
+        seen: &mut BTreeSet<Reference>,
+        visit: &mut impl FnMut(&ImagePath, &Found) -> Result<(), ImageError>,
+    ) -> Result<Option<Vec<Listed>>, ImageError> {
+        if path.len() > LONGEST_PATH {
+            let limit = LONGEST_PATH;
+            return Err(self.files.broken(&format!("a path of more than {limit} bytes")));
+        }
+        let shown = if path.is_empty() { Ok(ImagePath::root()) } else { ImagePath::new(path) };
+        let shown = shown.map_err(|error| self.files.broken(&error.to_string()))?;
+        let inode = self.files.inode(at)?;
+        let entries = match inode.kind {
+            Kind::Directory { .. } if !seen.insert(at) => {
+                return Err(self.files.broken(&format!("the directory `{shown}` is in itself")));
+            }
+            Kind::Directory { listing, bytes } => Some(self.files.listing(listing, bytes)?),
+            _ => None,
+        };
+        visit(&shown, &Found::from(inode))?;
+        Ok(entries)
+    }
+
+    /// What is at `path`, links not followed.
+    ///
+    /// # Errors
+    /// [`ImageError::NotFound`]; a broken image.
+    pub fn find(&self, path: &ImagePath) -> Result<Found, ImageError> {
+        let missing = || ImageError::NotFound { path: path.as_path().to_owned() };
+        let mut inode = self.files.inode(self.files.root)?;
+        for name in path.components() {
+            let Kind::Directory { listing, bytes } = inode.kind else { return Err(missing()) };
+            let entries = self.files.listing(listing, bytes)?;
+            let entry = entries.into_iter().find(|entry| entry.name == name).ok_or_else(missing)?;
+            inode = self.files.inode(entry.inode)?;
+        }
+        Ok(Found::from(inode))
+    }
+
+    /// The content of the regular file at `path`, which has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`ImageError::NotFound`], also for what is no regular file; a larger file; a broken image.
+    pub fn read(&self, path: &ImagePath, limit: u64) -> Result<Vec<u8>, ImageError> {
+        let FoundKind::File(file) = self.find(path)?.kind else {
+            return Err(ImageError::NotFound { path: path.as_path().to_owned() });
+        };
+        if file.size() > limit {
+            let size = file.size();
+            return Err(self
+                .files
+                .broken(&format!("`{path}` has {size} bytes, more than the {limit} expected")));
+        }
+        let mut bytes = Vec::new();
+        self.copy(&file, |chunk| {
+            match chunk {
+                Chunk::Data(data) => bytes.extend_from_slice(data),
+                Chunk::Hole(size) => bytes.resize(bytes.len().saturating_add(size as usize), 0),
+            }
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// Hands the content of `file` to `take`, piece by piece.
+    ///
+    /// # Errors
+    /// Those of `take`; a broken image.
+    pub fn copy(
+        &self,
+        file: &FoundFile,
+        mut take: impl FnMut(Chunk) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
+        let Content { size, start, fragment, offset, ref blocks } = file.content;
+        let (mut left, mut position) = (size, start);
+        for &length in blocks {
+            // the last block may be short where there is no fragment
+            let want = u32::try_from(left).unwrap_or(u32::MAX).min(self.files.block_bytes);
+            if length == 0 {
+                take(Chunk::Hole(want))?;
+            } else {
+                let block = self.files.data_block(position, length, want)?;
+                if block.len() != want as usize {
+                    let got = block.len();
+                    return Err(self.files.broken(&format!(
+                        "the data block at byte {position} has {got} bytes and not {want}"
+                    )));
+                }
+                take(Chunk::Data(&block))?;
+                position = position.saturating_add(u64::from(length & !DATA_STORED));
+            }
+            left -= u64::from(want);
+        }
+        let Some(number) = fragment.filter(|_| left > 0) else { return Ok(()) };
+        let block = self.files.fragment(number)?;
+        let (from, left) = (offset as usize, usize::try_from(left).unwrap_or(usize::MAX));
+        let tail = from.checked_add(left).and_then(|to| block.get(from..to)).ok_or_else(|| {
+            self.files.broken(&format!("fragment {number} has no {left} bytes at {from}"))
+        })?;
+        take(Chunk::Data(tail))
+    }
+}
+
+/// A piece of a file.
+#[derive(Debug)]
+pub enum Chunk<'a> {
+    /// These bytes.
+    Data(&'a [u8]),
+    /// So many zeros, of which nothing is stored.
+    Hole(u32),
+}
+
+impl From<Inode> for Found {
+    fn from(inode: Inode) -> Self {
+        let Inode { number, metadata, links, kind } = inode;
+        let kind = match kind {
+            Kind::Directory { .. } => FoundKind::Directory,
+            Kind::File(content) => FoundKind::File(FoundFile { content }),
+            Kind::Symlink(target) => FoundKind::Symlink(target),
+            Kind::Special => FoundKind::Special,
+        };
+        Self { inode: number, links, metadata, kind }
+    }
+}
