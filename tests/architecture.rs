@@ -265,6 +265,17 @@ fn the_top_level_is_the_users() {
 }
 
 #[test]
+fn no_leftovers_of_tools_are_kept() {
+    for path in ["src", "lua", "hooks", "tests"].into_iter().flat_map(files_below) {
+        let name = path.to_string_lossy().into_owned();
+        let leftover = [".pending-snap", ".snap.new", ".orig", ".rej", ".bak", "~"]
+            .iter()
+            .any(|end| name.ends_with(end));
+        assert!(!leftover, "{name}");
+    }
+}
+
+#[test]
 fn dependencies_stay_few() {
     let packages = text_of(Path::new("Cargo.lock")).matches("[[package]]").count();
     assert!(
