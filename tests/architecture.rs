@@ -196,9 +196,9 @@ fn is_declared(path: &Path) -> bool {
     let beside = parent.with_extension("rs");
     declaring.iter().chain([&beside]).any(|file| {
         let text = fs::read_to_string(root().join(file)).unwrap_or_default();
-        text.lines().any(|line| {
-            line.trim_start_matches("pub(crate) ").trim_start_matches("pub ") == declaration
-        })
+        let private =
+            |line: &str| line == declaration || line.ends_with(&format!(") {declaration}"));
+        text.lines().any(|line| private(line.trim_start_matches("pub ")))
     })
 }
 
