@@ -196,13 +196,9 @@ fn is_declared(path: &Path) -> bool {
     let beside = parent.with_extension("rs");
     declaring.iter().chain([&beside]).any(|file| {
         let text = fs::read_to_string(root().join(file)).unwrap_or_default();
-        text.lines().any(|line| {
-            line.trim_start_matches("pub(super) ")
-                .trim_start_matches("pub(in crate::image) ")
-                .trim_start_matches("pub(crate) ")
-                .trim_start_matches("pub ")
-                == declaration
-        })
+        let private =
+            |line: &str| line == declaration || line.ends_with(&format!(") {declaration}"));
+        text.lines().any(|line| private(line.trim_start_matches("pub ")))
     })
 }
 
@@ -265,6 +261,17 @@ fn the_top_level_is_the_users() {
             name.starts_with('.') || TOP_LEVEL.contains(&name.as_str()),
             "what is `{name}` at the top level?"
         );
+    }
+}
+
+#[test]
+fn no_leftovers_of_tools_are_kept() {
+    for path in ["src", "lua", "hooks", "tests"].into_iter().flat_map(files_below) {
+        let name = path.to_string_lossy().into_owned();
+        let leftover = [".pending-snap", ".snap.new", ".orig", ".rej", ".bak", "~"]
+            .iter()
+            .any(|end| name.ends_with(end));
+        assert!(!leftover, "{name}");
     }
 }
 

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Command;
 
 use super::shells::BASH;
-use super::{LMOD, Site, Way};
+use super::{Site, Way, lmod};
 
 /// A call of Lmod itself, as shells make it, with the extension in `lmod_config.lua` or not.
-fn lmod(site: &Site, program: &str, words: &[&str], extended: bool) -> Command {
-    let mut command = site.env.command(Path::new(LMOD).join("libexec").join(program));
+fn call(site: &Site, program: &str, words: &[&str], extended: bool) -> Command {
+    let mut command = site.env.command(Path::new(&lmod()).join("libexec").join(program));
     command.args(words);
     let config = if extended { "config" } else { "no-config" };
     command.env("LMOD_CONFIG_DIR", site.env.root().join(config));
@@ -35,8 +35,8 @@ fn other_calls_are_untouched() {
         ("ml_cmd", &[]),
         ("spider", &["-o", "softwarePage", "export"]),
     ] {
-        let plain = site.env.run(&mut lmod(&site, program, words, false));
-        let extended = site.env.run(&mut lmod(&site, program, words, true));
+        let plain = site.env.run(&mut call(&site, program, words, false));
+        let extended = site.env.run(&mut call(&site, program, words, true));
         assert_eq!(extended.stdout, plain.stdout, "{program} {words:?}");
         assert_eq!(
             (extended.status, extended.stderr),
@@ -56,9 +56,9 @@ fn words_that_shells_put_in_front_are_skipped() {
         &["bash", "--protected_vars", "export", "p"],
         &["fish", "--no_redirect", "export", "p"],
         &["tcsh", "--localvar", "histchars=!^", "export", "p"],
-        &["/bin/zsh", "-q", "export", "p"],
+        &["zsh", "-q", "export", "p"],
     ] {
-        let ran = site.env.run(&mut lmod(&site, "lmod", words, true));
+        let ran = site.env.run(&mut call(&site, "lmod", words, true));
         assert_eq!((ran.status, &*ran.stdout, &*ran.stderr), (0, &*want, ""), "{words:?}");
     }
 }
@@ -67,7 +67,7 @@ fn words_that_shells_put_in_front_are_skipped() {
 fn what_is_no_shell_gets_no_shell_code() {
     let Some(site) = Site::new("opt") else { return };
     for language in ["python", "perl", "ruby", "lisp", "cmake", "r"] {
-        let ran = site.env.run(&mut lmod(&site, "lmod", &[language, "export-container"], true));
+        let ran = site.env.run(&mut call(&site, "lmod", &[language, "export-container"], true));
         assert_eq!((ran.status, &*ran.stdout), (1, ""), "{language}");
         assert!(
             ran.stderr.contains("call the program module-export itself"),
@@ -137,15 +137,15 @@ fn our_site_package_asks_the_next_one_once_whatever_its_directory_is_called() {
         (format!("{root}/site:{ours}/:{root}//opt/./lua/lmod:{ours}"), true),
         (format!("{ours}:{root}/site"), false), // Lmod looks at the last one first
     ] {
-        let mut command = lmod(&site, "lmod", &["bash", "list"], false);
+        let mut command = call(&site, "lmod", &["bash", "list"], false);
         let ran = site.env.run(command.env("LMOD_PACKAGE_PATH", &path));
         assert_eq!(ran.stderr.matches("the site was asked").count(), 1, "{path}\n{}", ran.stderr);
-        let mut command = lmod(&site, "lmod", &["bash", "export", "x"], false);
+        let mut command = call(&site, "lmod", &["bash", "export", "x"], false);
         let ran = site.env.run(command.env("LMOD_PACKAGE_PATH", &path));
         assert_eq!(ran.stdout.contains("--argv-hex"), ours_is_found, "{path}\n{}", ran.stdout);
     }
     // with no site's own, Lmod's is next
-    let mut command = lmod(&site, "lmod", &["bash", "load", "toy"], false);
+    let mut command = call(&site, "lmod", &["bash", "load", "toy"], false);
     let ran = site.env.run(command.env("LMOD_PACKAGE_PATH", &ours));
     assert!(ran.success().contains("TOY"));
 }

@@ -1,7 +1,7 @@
 //! What is particular to the hooks: functions in front of Lmod's own.
 
 use super::shells::{BASH, FISH, KSH, Shell, TCSH, ZSH, installed};
-use super::{LMOD, Site, Way};
+use super::{Site, Way, lmod};
 use crate::common::Ran;
 
 #[test]
@@ -13,7 +13,7 @@ fn reading_the_hook_twice_changes_nothing() {
         (&ZSH, "functions module ml"),
         (&KSH, "typeset -f module ml __module_export_of_module __module_export_of_ml"),
         (&FISH, "functions module ml __module_export_of_module __module_export_of_ml"),
-        (&TCSH, "alias; printf '%s\\n' $LMOD_CMD"),
+        (&TCSH, "alias; echo $LMOD_CMD:q $__MODULE_EXPORT_PROGRAM:q"),
     ] {
         if !installed().iter().any(|one| one.name == shell.name) {
             continue;
@@ -23,7 +23,7 @@ fn reading_the_hook_twice_changes_nothing() {
         let twice =
             site.run(shell, Way::Hook, &site.session(shell, Way::Hook, &(again + show))).success();
         assert_eq!(once, twice, "{}", shell.name);
-        assert!(once.contains("LMOD_CMD"), "{}: {once}", shell.name);
+        assert!(once.contains("export"), "{}: {once}", shell.name);
     }
 }
 
@@ -49,7 +49,7 @@ fn another_path_later_is_the_one_that_counts() {
         let old =
             shell.hook.replace("@MODULE_EXPORT@", &shell.quoted("/nonexistent/module-export"));
         let old = site.env.write(format!("old.{}", shell.name), old);
-        let mut script = shell.source(&format!("{LMOD}/init/{}", shell.name));
+        let mut script = shell.source(&format!("{}/init/{}", lmod(), shell.name));
         script += &shell.source(old.to_str().unwrap());
         script += &shell.source(site.hook(shell).to_str().unwrap());
         script += "module export plan\nml toy\n";
@@ -116,9 +116,9 @@ fn bash_functions_reach_child_shells_whole() {
 #[test]
 fn where_a_site_exports_no_functions_the_hook_exports_none() {
     let Some(site) = Site::new("opt") else { return };
-    let mut script = BASH.source(&format!("{LMOD}/init/bash")) + "export -nf module ml\n";
+    let mut script = BASH.source(&format!("{}/init/bash", lmod())) + "export -nf module ml\n";
     script += &BASH.source(site.hook(&BASH).to_str().unwrap());
-    script += "module export plan\nenv | grep -c '^BASH_FUNC_'\n";
+    script += "module export plan\nenv | grep -c '^BASH_FUNC_m'\n";
     assert_eq!(site.run(&BASH, Way::Hook, &script).stdout, "got <plan>\n0\n");
 }
 
@@ -133,8 +133,8 @@ fn a_shell_that_inherited_lmods_variables_alone_gets_a_module_command() {
         let script = shell.source(site.hook(shell).to_str().unwrap()) + &text;
         let file = site.env.write(format!("child.{}", shell.name), script);
         let mut command = site.env.command(shell.name);
-        command.args(shell.plain).arg(file).env("LMOD_CMD", format!("{LMOD}/libexec/lmod"));
-        command.env("LMOD_DIR", format!("{LMOD}/libexec")).env("LMOD_PKG", LMOD);
+        command.args(shell.plain).arg(file).env("LMOD_CMD", format!("{}/libexec/lmod", lmod()));
+        command.env("LMOD_DIR", format!("{}/libexec", lmod())).env("LMOD_PKG", lmod());
         let output = site.env.run(&mut command);
         assert_eq!(output.stdout, "got <plan> <loaded>\n", "{}\n{}", shell.name, output.stderr);
     }
@@ -163,7 +163,7 @@ fn an_lmod_that_comes_later_is_followed_at_the_next_prompt() {
         .filter(|shell| installed().iter().any(|one| one.name == shell.name))
     {
         let lines = shell.source(site.hook(shell).to_str().unwrap())
-            + &shell.source(&format!("{LMOD}/init/{}", shell.name))
+            + &shell.source(&format!("{}/init/{}", lmod(), shell.name))
             + "module export-container late\nexit\n";
         let got = typed_into(&site, shell, &lines);
         assert!(got.contains("got <container> <late>"), "{}\n{got}", shell.name);
@@ -185,7 +185,7 @@ fn tcsh_reads_the_hook_by_eval_before_or_after_lmod() {
     if !installed().iter().any(|shell| shell.name == "tcsh") {
         return;
     }
-    let start = TCSH.source(&format!("{LMOD}/init/tcsh"));
+    let start = TCSH.source(&format!("{}/init/tcsh", lmod()));
     let hook = format!("eval `cat {}`\n", site.hook(&TCSH).display());
     for (name, script) in [("before", hook.clone() + &start), ("after", start + &hook)] {
         let output = site.run(&TCSH, Way::Hook, &(script + "module export-container 'a b' '*'\n"));
@@ -196,10 +196,11 @@ fn tcsh_reads_the_hook_by_eval_before_or_after_lmod() {
 /// Runs a script that reads `hooks/eessi.sh` in a shell, the stand-in on its PATH or not.
 fn with_eessi_snippet(site: &Site, shell: &str, script: &str, has_program: bool) -> Ran {
     let snippet = concat!(env!("CARGO_MANIFEST_DIR"), "/hooks/eessi.sh");
-    let start = if shell == "dash" { String::new() } else { format!(". {LMOD}/init/{shell}\n") };
+    let start =
+        if shell == "dash" { String::new() } else { format!(". {}/init/{shell}\n", lmod()) };
     let file = site
         .env
-        .write(format!("eessi.{shell}"), format!("set -eu\n{start}. {snippet}\n{script}\n"));
+        .write(format!("eessi.{shell}"), format!("{start}set -eu\n. {snippet}\n{script}\n"));
     let mut command = site.env.command(shell);
     command.arg(file);
     if has_program {

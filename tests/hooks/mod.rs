@@ -13,8 +13,11 @@ use std::process::Command;
 use crate::common::{Ran, TestEnv, skip};
 use shells::Shell;
 
-/// Debian's Lmod.
-const LMOD: &str = "/usr/share/lmod/lmod";
+/// Debian's Lmod, or the one named by `MODULE_EXPORT_TEST_LMOD` (the directory that holds `init/`).
+fn lmod() -> String {
+    let named = std::env::var_os("MODULE_EXPORT_TEST_LMOD");
+    named.map_or("/usr/share/lmod/lmod".into(), |path| path.into_string().unwrap())
+}
 
 /// Prints the words it got, one line a call; ends with N if a word is `exit=N`; tells about its terminal if
 /// a word is `terminal`. Decodes `--argv-hex` as the real program does.
@@ -73,7 +76,7 @@ struct Site {
 impl Site {
     /// `None` if there is no Lmod here. The program is `$ROOT/<prefix>/bin/module-export`.
     fn new(prefix: &str) -> Option<Self> {
-        if !std::path::Path::new(LMOD).join("init/bash").is_file() {
+        if !std::path::Path::new(&lmod()).join("init/bash").is_file() {
             skip("Lmod is not installed");
             return None;
         }
@@ -113,7 +116,7 @@ impl Site {
 
     /// A script that starts Lmod, with our words known by `way`; then `text`.
     fn session(&self, shell: &Shell, way: Way, text: &str) -> String {
-        let mut script = shell.source(&format!("{LMOD}/init/{}", shell.name));
+        let mut script = shell.source(&format!("{}/init/{}", lmod(), shell.name));
         if way == Way::Hook {
             script += &shell.source(self.hook(shell).to_str().unwrap());
         }
