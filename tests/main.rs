@@ -12,4 +12,5 @@ mod hooks;
 mod image;
 mod lmod;
 mod lookalike;
+mod property;
 mod runtime;

@@ -3,6 +3,7 @@
 //! `cargo bench --bench image -- [--rounds N] [--jobs N] TREE…`: for each directory TREE, which is
 //! read once before anything is measured, the median of N rounds (3) of wall and CPU time, peak
 //! memory, and the image's size. Images go to the temporary directory.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for us alone")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -127,8 +128,8 @@ fn measure(mut command: Command, image: &Path) -> Measured {
         if let Some(found) = status_field(id, "VmHWM:") {
             peak = found / 1000.0;
         }
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        let line = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        let fields: Vec<&str> = line.rsplit(") ").next().unwrap().split(' ').collect();
         if fields[0] == "Z" {
             // its own and its waited-for children's, in hundredths of a second
             let ticks: f64 = fields[11..15].iter().map(|f| f.parse::<f64>().unwrap()).sum();

@@ -17,7 +17,7 @@ use super::tools::{run, tool};
 use super::tree::{IMPLIED, Shown, Tree, assert_same, bytes, expected, on_disk, path};
 
 /// What our reader shows of an image.
-pub(super) fn ours(image: &Path) -> Result<Tree, ImageError> {
+pub(crate) fn ours(image: &Path) -> Result<Tree, ImageError> {
     let image = Image::open(image)?;
     let mut tree = Tree::new();
     let mut first = BTreeMap::new();
@@ -50,7 +50,7 @@ pub(super) fn ours(image: &Path) -> Result<Tree, ImageError> {
 }
 
 /// What `backhand` shows, but for the number of links and what is linked to what.
-fn theirs(image: &Path) -> Tree {
+pub(crate) fn theirs(image: &Path) -> Tree {
     let file = std::io::BufReader::new(fs::File::open(image).unwrap());
     let image = backhand::FilesystemReader::from_reader(file).unwrap();
     let mut tree = Tree::new();
@@ -75,7 +75,7 @@ fn theirs(image: &Path) -> Tree {
     tree
 }
 
-fn without_links(mut tree: Tree) -> Tree {
+pub(crate) fn without_links(mut tree: Tree) -> Tree {
     for shown in tree.values_mut() {
         if let Shown::File(_, _, links, _, _, first) = shown {
             (*links, *first) = (0, String::new());
@@ -87,9 +87,12 @@ fn without_links(mut tree: Tree) -> Tree {
 #[test]
 fn our_reader_and_backhand_find_what_was_written() {
     let (odd, late) = odd_tree();
-    for (rootfs, late) in [(odd, late), (large_tree(), BTreeMap::new())] {
+    let all = &[Compression::Gzip(1), Compression::Zstd(1), Compression::None][..];
+    for (rootfs, late, compressions) in
+        [(odd, late, all), (large_tree(), BTreeMap::new(), &all[..1])]
+    {
         let want = expected(&rootfs, &late);
-        for compression in [Compression::Gzip(1), Compression::Zstd(1), Compression::None] {
+        for &compression in compressions {
             let work = tempfile::tempdir().unwrap();
             let image = work.path().join("image.squashfs");
             let options = SquashfsOptions { compression, ..SquashfsOptions::default() };
@@ -286,7 +289,7 @@ fn a_truncated_image_is_an_error_that_says_where() {
 fn a_changed_byte_anywhere_does_no_harm() {
     let work = tempfile::tempdir().unwrap();
     let image = work.path().join("image.squashfs");
-    for (compression, step) in [(Compression::Gzip(6), 31), (Compression::None, 41)] {
+    for (compression, step) in [(Compression::Gzip(6), 61), (Compression::None, 211)] {
         let options =
             SquashfsOptions { compression, block_bytes: 4096, ..SquashfsOptions::default() };
         write_to(&image, &small_tree(), &options, &BTreeMap::new()).unwrap();

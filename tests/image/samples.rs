@@ -9,6 +9,8 @@ use super::tree::{IMPLIED, bytes, noise, path};
 
 /// Bytes of a block by default.
 pub(super) const BLOCK: usize = 128 * 1024;
+/// The same as an option.
+pub(super) const BLOCK_BYTES: u32 = 128 * 1024;
 
 /// Odd names, odd sizes, odd links.
 pub(super) fn odd_tree() -> (Rootfs, BTreeMap<FileId, Vec<u8>>) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File as HostFile};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use module_export::base::{Digest, Epoch, Interrupt, Silent};
@@ -13,6 +13,9 @@ use module_export::rootfs::{Content, File, Metadata, Rootfs, Symlink};
 
 use super::tools::{Mounted, is_root, run, skip, tool};
 use super::tree::{IMPLIED, assert_same, bytes, expected, on_disk, path};
+
+/// A user that the tests' set-up makes.
+const ORDINARY: &str = "module-export-tester";
 
 const INSPECT: &str = r##"{"data":{"attributes":{"labels":{"Author":"A. Author","Version":"1"},
 "environment":{},"runscript":"#!/bin/sh\nexec \"$@\"\n","deffile":"Bootstrap: module-export\n"}},"type":"container"}"##;
@@ -73,27 +76,21 @@ fn write_format(at: &Path, rootfs: &Rootfs, format: Format, options: &SifOptions
 
 /// `apptainer` as this user, and as an ordinary one if this is root.
 fn apptainers() -> Vec<(&'static str, Vec<String>)> {
-    let Some(program) =
-        std::env::var_os("APPTAINER").map(PathBuf::from).or_else(|| tool("apptainer"))
-    else {
-        return Vec::new();
-    };
+    let Some(program) = tool("apptainer") else { return Vec::new() };
     let program = program.into_os_string().into_string().unwrap();
     let mut all = vec![("this user", vec![program.clone()])];
     if is_root() {
-        let user = std::env::var("TEST_USER").unwrap_or_else(|_| "tester".into());
-        let home = format!("/home/{user}");
+        let home = format!("/home/{ORDINARY}");
         if Path::new(&home).is_dir() {
-            let drop =
-                ["setpriv", "--reuid", &user, "--regid", &user, "--init-groups", "env", "-i"];
             let home = format!("HOME={home}");
-            let rest = [&home, "PATH=/usr/bin:/bin", &program];
+            let words = ["setpriv", "--reuid", ORDINARY, "--regid", ORDINARY, "--init-groups"];
+            let rest = ["env", "-i", &home, "PATH=/usr/bin:/bin", &program];
             all.push((
                 "ordinary user",
-                drop.iter().chain(&rest).map(ToString::to_string).collect(),
+                words.iter().chain(&rest).map(ToString::to_string).collect(),
             ));
         } else {
-            skip(&format!("no user `{user}`"));
+            skip(&format!("no user {ORDINARY}"));
         }
     }
     all

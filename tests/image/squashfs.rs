@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::fs::{self, File as HostFile};
 use std::io::{Seek, Write};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
 use module_export::base::{Digest, Interrupt, Progress, Silent};
 use module_export::image::squashfs::{Compression, SquashfsOptions, SquashfsWritten, write};
 use module_export::image::{FileDigest, ImageError, estimate_bytes};
-use module_export::rootfs::{Content, FileId, Rootfs, Symlink};
+use module_export::rootfs::{Content, FileId, Metadata, Node, Rootfs, Symlink};
 
-use super::samples::{BLOCK, large_tree, odd_tree};
+use super::samples::{BLOCK, BLOCK_BYTES, large_tree, odd_tree};
 use super::tools::{Mounted, is_root, run, skip, tool};
 use super::tree::{
     IMPLIED, Tree, assert_same, bytes, expected, noise, on_disk, path, scan, without_identity,
@@ -23,7 +23,7 @@ fn jobs(jobs: usize) -> SquashfsOptions {
     SquashfsOptions { jobs: NonZeroUsize::new(jobs).unwrap(), ..SquashfsOptions::default() }
 }
 
-pub(super) fn write_to(
+pub(crate) fn write_to(
     file: &Path,
     rootfs: &Rootfs,
     options: &SquashfsOptions,
@@ -37,7 +37,7 @@ pub(super) fn write_to(
     Ok(written)
 }
 
-fn unsquashed(image: &Path, to: &Path) -> Option<Tree> {
+pub(crate) fn unsquashed(image: &Path, to: &Path) -> Option<Tree> {
     let program = tool("unsquashfs")?;
     let mut command = Command::new(program);
     run(command.args(["-no-progress", "-d"]).arg(to).arg(image));
@@ -64,7 +64,7 @@ fn other_readers_find_an_odd_tree_as_it_was_written() {
     let (rootfs, late) = odd_tree();
     let want = expected(&rootfs, &late);
     for compression in [Compression::Gzip(6), Compression::Zstd(3), Compression::None] {
-        for (block_bytes, export_table) in [(BLOCK as u32, false), (4096, true), (1 << 20, false)] {
+        for (block_bytes, export_table) in [(BLOCK_BYTES, false), (4096, true), (1 << 20, false)] {
             let work = tempfile::tempdir().unwrap();
             let image = work.path().join("image.squashfs");
             let options = SquashfsOptions { compression, block_bytes, export_table, ..jobs(2) };
@@ -289,13 +289,13 @@ fn a_source_that_changed_is_named() {
 
 #[test]
 fn a_source_that_cannot_be_read_is_named() {
+    type Spoil = fn(&Path);
     let work = tempfile::tempdir().unwrap();
     let source = work.path().join("source");
     fs::create_dir(&source).unwrap();
     fs::write(source.join("file"), "content").unwrap();
     let rootfs = scan(&source);
     let image = work.path().join("image.squashfs");
-    type Spoil = fn(&Path);
     for (spoil, want) in [
         ((|_| ()) as Spoil, "cannot open"),
         (|file| fs::create_dir(file).unwrap(), "cannot read"),
@@ -475,7 +475,7 @@ fn the_estimate_is_never_too_small() {
         incompressible.add_file(&path(format!("/{number}")), bytes(noise(number, 700))).unwrap();
     }
     for rootfs in [Rootfs::new(IMPLIED), odd_tree().0, large_tree(), incompressible] {
-        for block_bytes in [4096, BLOCK as u32] {
+        for block_bytes in [4096, BLOCK_BYTES] {
             let compression = Compression::None;
             let options = SquashfsOptions { compression, block_bytes, ..jobs(2) };
             let written = write_to(&image, &rootfs, &options, &BTreeMap::new()).unwrap();
@@ -483,4 +483,27 @@ fn the_estimate_is_never_too_small() {
             assert!(written.reached.max(written.bytes) <= estimate, "{estimate} {written:?}");
         }
     }
+}
+
+#[test]
+fn an_ordinary_user_reads_every_file_of_a_kernel_mount() {
+    let mut rootfs = odd_tree().0;
+    // what assembling does to every tree
+    rootfs.map_metadata(|directory, metadata| {
+        let mode = metadata.mode | if directory { 0o555 } else { 0o444 };
+        Metadata { mode, ..metadata }
+    });
+    let work = tempfile::tempdir().unwrap();
+    fs::set_permissions(work.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let image = work.path().join("image.squashfs");
+    write_to(&image, &rootfs, &jobs(2), &BTreeMap::new()).unwrap();
+    let Some(mounted) = Mounted::kernel(&image, 0, &work.path().join("kernel")) else { return };
+    let mut files = 0;
+    rootfs.walk(|_, node| files += u64::from(matches!(node, Node::File(_))));
+    let words = ["--reuid=65534", "--regid=65534", "--clear-groups", "find", ".", "-type", "f"];
+    let cat = ["-exec", "cat", "--", "{}", ";", "-printf", "\nread\n"];
+    let mut command = Command::new("setpriv");
+    let output = run(command.args(words).args(cat).current_dir(mounted.path()));
+    let read = output.stdout.windows(6).filter(|window| window == b"\nread\n").count();
+    assert_eq!(read as u64, files);
 }

@@ -14,17 +14,24 @@ use module_export::rootfs::{
 };
 
 /// Metadata of directories that nobody named.
-pub(super) const IMPLIED: Metadata = Metadata { mode: 0o755, mtime: Epoch::GENERATED };
+pub(crate) const IMPLIED: Metadata = Metadata { mode: 0o755, mtime: Epoch::GENERATED };
 
 /// A node as any reader of an image shows it.
 #[derive(PartialEq, Eq, Clone)]
-pub(super) enum Shown {
+pub(crate) enum Shown {
     /// Mode, time.
     Directory(u16, u32),
     /// Mode, time, number of names, size, digest, first of its names.
     File(u16, u32, u64, u64, Digest, String),
     /// Time, target.
     Symlink(u32, String),
+}
+
+impl Shown {
+    /// Whether this is a link that some readers refuse.
+    pub(crate) fn long_link(&self) -> bool {
+        matches!(self, Self::Symlink(_, target) if target.len() > 255)
+    }
 }
 
 impl fmt::Debug for Shown {
@@ -40,10 +47,10 @@ impl fmt::Debug for Shown {
 }
 
 /// All nodes by path.
-pub(super) type Tree = BTreeMap<String, Shown>;
+pub(crate) type Tree = BTreeMap<String, Shown>;
 
 /// The same without telling which names are of the same file.
-pub(super) fn without_identity(mut tree: Tree) -> Tree {
+pub(crate) fn without_identity(mut tree: Tree) -> Tree {
     for shown in tree.values_mut() {
         if let Shown::File(.., first) = shown {
             first.clear();
@@ -54,7 +61,7 @@ pub(super) fn without_identity(mut tree: Tree) -> Tree {
 
 /// Compares trees; on a difference, panics with the differing lines only.
 #[track_caller]
-pub(super) fn assert_same(got: &Tree, want: &Tree, reader: &str) {
+pub(crate) fn assert_same(got: &Tree, want: &Tree, reader: &str) {
     let mut differences: Vec<String> = Vec::new();
     for path in got.keys().chain(want.keys()) {
         let (left, right) = (got.get(path), want.get(path));
@@ -87,7 +94,7 @@ fn digest(mut from: impl Read) -> io::Result<(u64, Digest)> {
 }
 
 /// What a reader must show of `rootfs`; late documents have the `late` contents.
-pub(super) fn expected(rootfs: &Rootfs, late: &BTreeMap<FileId, Vec<u8>>) -> Tree {
+pub(crate) fn expected(rootfs: &Rootfs, late: &BTreeMap<FileId, Vec<u8>>) -> Tree {
     let mut tree = Tree::new();
     let mut names: BTreeMap<FileId, Vec<ImagePath>> = BTreeMap::new();
     let root = rootfs.root().metadata;
@@ -129,7 +136,7 @@ pub(super) fn expected(rootfs: &Rootfs, late: &BTreeMap<FileId, Vec<u8>>) -> Tre
 }
 
 /// What is in the directory `root` of the host.
-pub(super) fn on_disk(root: &Path) -> Tree {
+pub(crate) fn on_disk(root: &Path) -> Tree {
     let mut tree = Tree::new();
     let mut first = BTreeMap::new();
     show(root, b"/", &mut tree, &mut first);
@@ -160,7 +167,7 @@ fn show(at: &Path, name: &[u8], tree: &mut Tree, first: &mut BTreeMap<u64, Strin
 }
 
 /// The directory `root` of the host as a root file system.
-pub(super) fn scan(root: &Path) -> Rootfs {
+pub(crate) fn scan(root: &Path) -> Rootfs {
     let mut rootfs = Rootfs::new(metadata(root));
     let mut seen = BTreeMap::new();
     scan_below(root, &ImagePath::root(), &mut rootfs, &mut seen);
@@ -209,12 +216,12 @@ fn scan_below(
 }
 
 /// A path in an image.
-pub(super) fn path(text: impl AsRef<[u8]>) -> ImagePath {
+pub(crate) fn path(text: impl AsRef<[u8]>) -> ImagePath {
     ImagePath::new(text.as_ref()).unwrap()
 }
 
 /// A file of these bytes.
-pub(super) fn bytes(content: impl Into<Vec<u8>>) -> File {
+pub(crate) fn bytes(content: impl Into<Vec<u8>>) -> File {
     let content = content.into();
     File {
         metadata: Metadata { mode: 0o644, mtime: Epoch::from_seconds(1_700_000_000) },
@@ -225,7 +232,7 @@ pub(super) fn bytes(content: impl Into<Vec<u8>>) -> File {
 }
 
 /// `size` bytes that hardly shrink, different for each `seed`.
-pub(super) fn noise(seed: u64, size: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, size: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut out = Vec::with_capacity(size + 8);
     while out.len() < size {

@@ -359,22 +359,7 @@ impl<'a> Stream<'a> {
 
     fn fill(&mut self, mut to: &mut [u8]) -> Result<(), ImageError> {
         while !to.is_empty() {
-            let block = match &self.block {
-                Some(block) => Rc::clone(block),
-                None => {
-                    let (block, next) = self.from.metadata_block(self.next)?;
-                    if self.offset >= block.len() {
-                        let at = self.next;
-                        return Err(self.from.broken(&format!(
-                            "nothing at {} of the metadata block at byte {at}",
-                            self.offset
-                        )));
-                    }
-                    self.next = next;
-                    self.block = Some(Rc::clone(&block));
-                    block
-                }
-            };
+            let block = self.block()?;
             let here = block.get(self.offset..).unwrap_or_default();
             let size = here.len().min(to.len());
             let (now, later) = to.split_at_mut(size);
@@ -387,6 +372,22 @@ impl<'a> Stream<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The block that is being read, the next one where there is none.
+    fn block(&mut self) -> Result<Rc<Vec<u8>>, ImageError> {
+        if let Some(block) = &self.block {
+            return Ok(Rc::clone(block));
+        }
+        let (at, offset) = (self.next, self.offset);
+        let (block, next) = self.from.metadata_block(at)?;
+        if offset >= block.len() {
+            let what = format!("nothing at {offset} of the metadata block at byte {at}");
+            return Err(self.from.broken(&what));
+        }
+        self.next = next;
+        self.block = Some(Rc::clone(&block));
+        Ok(block)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ImageError> {

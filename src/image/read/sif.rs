@@ -29,8 +29,8 @@ pub(super) fn root_file_system(source: Source) -> Result<Source, ImageError> {
         return Err(source.broken(&format!("it claims {total} descriptors")));
     }
     for slot in 0..total {
-        let offset = at.saturating_add(slot * DESCRIPTOR_BYTES);
-        let descriptor: [u8; DESCRIPTOR_BYTES as usize] = source.array(offset, "descriptor")?;
+        let offset = at.saturating_add(slot * DESCRIPTOR_BYTES as u64);
+        let descriptor: [u8; DESCRIPTOR_BYTES] = source.array(offset, "descriptor")?;
         if let Some((start, length)) = primary(&descriptor, &source)? {
             return source.part(start, length);
         }

@@ -8,13 +8,13 @@ use std::str::FromStr;
 use crate::base::Epoch;
 
 /// Descriptors in a new file; unused ones are there for those who add or sign later.
-pub(in crate::image) const DESCRIPTORS: u64 = 48;
+pub(super) const DESCRIPTORS: u64 = 48;
 /// Where the descriptors begin.
-pub(in crate::image) const DESCRIPTORS_AT: u64 = 4096;
+pub(super) const DESCRIPTORS_AT: u64 = 4096;
 /// Bytes of a descriptor.
-pub(in crate::image) const DESCRIPTOR_BYTES: u64 = 585;
+pub(in crate::image) const DESCRIPTOR_BYTES: usize = 585;
 /// Where data begin.
-pub(super) const DATA_AT: u64 = DESCRIPTORS_AT + DESCRIPTORS * DESCRIPTOR_BYTES;
+pub(super) const DATA_AT: u64 = DESCRIPTORS_AT + DESCRIPTORS * DESCRIPTOR_BYTES as u64;
 /// Partitions begin at multiples of this, since they are mounted from there.
 pub(super) const PARTITION_ALIGNMENT: u64 = 4096;
 /// Bytes of the header.
@@ -142,7 +142,7 @@ impl Object {
 
     /// The descriptor in slot `id` − 1.
     fn encode(&self, id: u32, time: Epoch) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(585);
+        let mut bytes = Vec::with_capacity(DESCRIPTOR_BYTES);
         bytes.extend(self.kind.code().to_le_bytes());
         bytes.push(1); // used
         for word in [id, 1 | GROUP, 0] {
@@ -179,7 +179,7 @@ pub(super) fn encode(
         DESCRIPTORS - used,
         DESCRIPTORS,
         DESCRIPTORS_AT,
-        DESCRIPTORS * DESCRIPTOR_BYTES,
+        DESCRIPTORS * DESCRIPTOR_BYTES as u64,
         DATA_AT,
         end - DATA_AT,
     ] {
