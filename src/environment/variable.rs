@@ -201,15 +201,12 @@ impl Variable {
         match &self.state {
             State::Text(None) => Vec::new(),
             State::Text(Some(value)) => self.split(value),
-            State::List(list) => {
-                list.ordered().into_iter().map(|text| text.to_string()).collect()
-            }
+            State::List(list) => list.ordered().into_iter().map(|text| text.to_string()).collect(),
         }
     }
 
     fn split(&self, value: &str) -> Vec<String> {
-        let cleaning =
-            Cleaning { home: &self.home, trim: self.trim, collapse: self.collapse };
+        let cleaning = Cleaning { home: &self.home, trim: self.trim, collapse: self.collapse };
         path::split(value, &self.delimiter, self.name == "MODULEPATH", cleaning)
     }
 
@@ -252,14 +249,7 @@ impl List {
         &mut self.elements[at]
     }
 
-    fn insert(
-        &mut self,
-        text: &str,
-        place: Place,
-        front: bool,
-        edit: ListEdit,
-        rules: ListRules,
-    ) {
+    fn insert(&mut self, text: &str, place: Place, front: bool, edit: ListEdit, rules: ListRules) {
         let element = self.entry(text, 0);
         let known = element.count > 0;
         element.count += 1;

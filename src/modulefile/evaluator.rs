@@ -93,12 +93,11 @@ impl<'a> Evaluator<'a> {
         self.prepare_environment();
         let (mut unload, mut load) = (Vec::new(), Vec::new());
         for name in &self.request.load {
-            match name.strip_prefix('-') {
-                Some(name) => unload.push(Name::new(Realm::Session, name)),
-                None => {
-                    let name = name.strip_prefix('+').unwrap_or(name);
-                    load.push(Name::new(Realm::Path, name));
-                }
+            if let Some(name) = name.strip_prefix('-') {
+                unload.push(Name::new(Realm::Session, name));
+            } else {
+                let name = name.strip_prefix('+').unwrap_or(name);
+                load.push(Name::new(Realm::Path, name));
             }
         }
         if !unload.is_empty() {
@@ -154,7 +153,8 @@ impl<'a> Evaluator<'a> {
         }
         if let Some(home) = get("HOME") {
             let candidates = [".modulerc.lua", ".modulerc"].map(|name| Path::new(home).join(name));
-            files.extend(candidates.into_iter().find(|file| file.is_file()).map(|file| (file, 'u')));
+            files
+                .extend(candidates.into_iter().find(|file| file.is_file()).map(|file| (file, 'u')));
         }
         for (file, mark) in files.into_iter().filter(|(file, _)| file.is_file()) {
             let lines = self.read_rc(&file)?;

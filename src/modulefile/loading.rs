@@ -149,9 +149,7 @@ impl Evaluator<'_> {
         let upstream = state.modules().find(|(name, entry)| {
             *name != short_name
                 && entry.status == Status::Active
-                && entry.conflicts.iter().any(|one| {
-                    one.user == short_name || one.user == full_name
-                })
+                && entry.conflicts.iter().any(|one| one.user == short_name || one.user == full_name)
         });
         let upstream = upstream.map(|(_, entry)| entry.full_name.clone());
         drop(state);

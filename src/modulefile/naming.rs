@@ -184,11 +184,8 @@ impl Evaluator<'_> {
     }
 
     fn accept(&self, name: &mut Name, found: super::names::Found, depth: u32) -> Resolved {
-        let mut resolved = Resolved {
-            short_name: found.short_name,
-            stack_depth: depth,
-            ..Resolved::default()
-        };
+        let mut resolved =
+            Resolved { short_name: found.short_name, stack_depth: depth, ..Resolved::default() };
         if let Some(chosen) = found.chosen {
             resolved.version = chosen.version;
             resolved.file = Some(chosen.path);
@@ -211,9 +208,9 @@ impl Evaluator<'_> {
                 let rest = pin.full_name.strip_prefix(&name.user)?;
                 (name.user.len() > pin.short_name.len() && rest.starts_with(boundary)).then_some(())
             };
-            let within = name.bounds().is_none_or(|bounds| {
-                bounds.contain(&weight(&pin.full_name, &pin.short_name))
-            });
+            let within = name
+                .bounds()
+                .is_none_or(|bounds| bounds.contain(&weight(&pin.full_name, &pin.short_name)));
             (whole || begins().is_some()) && within
         })?;
         Some(Resolved {

@@ -9,6 +9,7 @@ use super::names::NameRules;
 
 /// Lmod's settings as the environment gives them, and its version.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of Lmod's")]
 pub(super) struct Rules {
     version: (u32, u32, u32),
     /// The version as text.
@@ -43,10 +44,7 @@ impl Rules {
             version_text: version.to_owned(),
             home: environment.get("HOME").cloned().unwrap_or_else(|| "~".to_owned()),
             duplicates: yes("LMOD_DUPLICATE_PATHS") && !keep_place,
-            list: ListRules {
-                keep_place,
-                reverse_blocks: matches!(block, Some("no" | "reverse")),
-            },
+            list: ListRules { keep_place, reverse_blocks: matches!(block, Some("no" | "reverse")) },
             auto_swap: !no("LMOD_AUTO_SWAP"),
             no_name_swap: yes("LMOD_DISABLE_SAME_NAME_AUTOSWAP")
                 || yes("LMOD_DISABLE_NAME_AUTOSWAP"),

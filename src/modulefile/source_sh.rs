@@ -78,13 +78,55 @@ const MARK: &str = "%__________module_export__________%";
 
 /// Variables that tell of the shell or the terminal, not of what the script sets up.
 const IGNORED: &[&str] = &[
-    "_", "BASH_ENV", "COLUMNS", "DISPLAY", "EDITOR", "ENV", "ENV2", "GROUP", "HISTFILE",
-    "HISTSIZE", "HOME", "HOST", "HOSTTYPE", "LC_ALL", "LINES", "LMOD_CMD", "LMOD_DIR",
-    "LMOD_FULL_SETTARG_SUPPORT", "LMOD_PKG", "LMOD_ROOT", "LMOD_SETTARG_CMD",
-    "LMOD_SETTARG_FULL_SUPPORT", "LMOD_VERSION", "LOGNAME", "MACHTYPE", "MAILER", "MODULESHOME",
-    "OLDPWD", "OSTYPE", "PAGER", "PRINTER", "PS1", "PS2", "PWD", "REMOTEHOST", "REPLYTO", "SHELL",
-    "SHLVL", "SSH_ASKPASS", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "TTY", "TZ", "USER",
-    "VENDOR", "VISUAL", "module",
+    "_",
+    "BASH_ENV",
+    "COLUMNS",
+    "DISPLAY",
+    "EDITOR",
+    "ENV",
+    "ENV2",
+    "GROUP",
+    "HISTFILE",
+    "HISTSIZE",
+    "HOME",
+    "HOST",
+    "HOSTTYPE",
+    "LC_ALL",
+    "LINES",
+    "LMOD_CMD",
+    "LMOD_DIR",
+    "LMOD_FULL_SETTARG_SUPPORT",
+    "LMOD_PKG",
+    "LMOD_ROOT",
+    "LMOD_SETTARG_CMD",
+    "LMOD_SETTARG_FULL_SUPPORT",
+    "LMOD_VERSION",
+    "LOGNAME",
+    "MACHTYPE",
+    "MAILER",
+    "MODULESHOME",
+    "OLDPWD",
+    "OSTYPE",
+    "PAGER",
+    "PRINTER",
+    "PS1",
+    "PS2",
+    "PWD",
+    "REMOTEHOST",
+    "REPLYTO",
+    "SHELL",
+    "SHLVL",
+    "SSH_ASKPASS",
+    "SSH_CLIENT",
+    "SSH_CONNECTION",
+    "SSH_TTY",
+    "TERM",
+    "TTY",
+    "TZ",
+    "USER",
+    "VENDOR",
+    "VISUAL",
+    "module",
 ];
 
 /// Runs `script` (a file with arguments) in a shell and does what it did, or undoes it.
@@ -147,20 +189,18 @@ fn run(evaluator: &Evaluator, shell: &str, script: &str) -> mlua::Result<Vec<She
 
 fn script_text(shell: &Shell, script: &str) -> String {
     let Shell { stop_at_errors, source, redirect, functions, .. } = shell;
-    let env = if std::path::Path::new("/usr/bin/env").exists() { "/usr/bin/env" } else { "/bin/env" };
-    let shown = format!("{env} -0; echo '{MARK}'; alias; echo '{MARK}'; {functions}; echo '{MARK}'");
-    format!(
-        "{stop_at_errors} {shown}; {source} {script} {redirect}; echo '{MARK}'; {shown};"
-    )
+    let env =
+        if std::path::Path::new("/usr/bin/env").exists() { "/usr/bin/env" } else { "/bin/env" };
+    let shown =
+        format!("{env} -0; echo '{MARK}'; alias; echo '{MARK}'; {functions}; echo '{MARK}'");
+    format!("{stop_at_errors} {shown}; {source} {script} {redirect}; echo '{MARK}'; {shown};")
 }
 
 fn find_program(name: &str, path: &str) -> String {
     path.split(':')
         .filter(|directory| !directory.is_empty())
         .map(|directory| format!("{directory}/{name}"))
-        .find(|file| {
-            rustix::fs::access(file.as_str(), rustix::fs::Access::EXEC_OK).is_ok()
-        })
+        .find(|file| rustix::fs::access(file.as_str(), rustix::fs::Access::EXEC_OK).is_ok())
         .unwrap_or_else(|| format!("/bin/{name}"))
 }
 

@@ -200,10 +200,11 @@ impl State {
         for undo in self.journal.split_off(journal).into_iter().rev() {
             match undo {
                 Undo::Variable(name, old) => {
-                    restore(&mut self.variables, name, old.map(|old| Tracked {
-                        variable: old,
-                        saved: 0,
-                    }));
+                    restore(
+                        &mut self.variables,
+                        name,
+                        old.map(|old| Tracked { variable: old, saved: 0 }),
+                    );
                 }
                 Undo::Stack(name, old) => restore(&mut self.stacks, name, old),
                 Undo::Module(name, old) => {
@@ -272,7 +273,7 @@ impl State {
     ) -> R {
         let serial = self.frames.last().map_or(0, |frame| frame.serial);
         let known = self.variables.get(name);
-        if !known.is_some_and(|tracked| tracked.saved == serial) {
+        if known.is_none_or(|tracked| tracked.saved != serial) {
             let old = known.map(|tracked| Rc::clone(&tracked.variable));
             self.record(|_| Undo::Variable(name.to_owned(), old));
         }
@@ -410,9 +411,7 @@ impl State {
     }
 
     pub(super) fn set_family(&mut self, family: &str, member: Option<&str>) {
-        self.record(|state| {
-            Undo::Family(family.to_owned(), state.families.get(family).cloned())
-        });
+        self.record(|state| Undo::Family(family.to_owned(), state.families.get(family).cloned()));
         restore(&mut self.families, family.to_owned(), member.map(str::to_owned));
     }
 }

@@ -79,9 +79,9 @@ pub(super) fn is_break(error: &mlua::Error) -> bool {
 
 /// Whether the error is that memory is used up.
 pub(super) fn is_memory(error: &mlua::Error) -> bool {
-    error.chain().any(|one| {
-        matches!(one.downcast_ref::<mlua::Error>(), Some(mlua::Error::MemoryError(_)))
-    })
+    error
+        .chain()
+        .any(|one| matches!(one.downcast_ref::<mlua::Error>(), Some(mlua::Error::MemoryError(_))))
 }
 
 /// What a failed modulefile means.
@@ -91,6 +91,10 @@ pub(super) fn error(evaluator: &Evaluator, error: &mlua::Error) -> EvaluationErr
     if is_memory(error) {
         let memory = crate::base::ByteSize(evaluator.request.limits.memory_bytes);
         let (what, reason) = ("the modulefile".to_owned(), format!("at {memory} of memory"));
+        return EvaluationError::Limit { what, reason, file, line, chain };
+    }
+    if message.contains("C stack overflow") {
+        let (what, reason) = ("a recursion".to_owned(), "at Lua's limit of 200 calls".to_owned());
         return EvaluationError::Limit { what, reason, file, line, chain };
     }
     EvaluationError::Lua { message, file, line, chain }

@@ -35,7 +35,7 @@ fn request(top: &Path, load: &[&str]) -> Request {
         pins: Vec::new(),
         pinned_only: false,
         lmod_version: "8.7.30".to_owned(),
-        limits: Limits { time: Duration::from_millis(500), memory_bytes: 48 << 20 },
+        limits: Limits { time: Duration::from_millis(500), memory_bytes: 96 << 20 },
     }
 }
 
@@ -82,7 +82,7 @@ fn a_modulefile_that_misbehaves_is_named() {
         ("exit under pcall", "pcall(os.exit, 0)", "os.exit"),
         ("endless recursion", "local function f() return f() + 1 end f()", "stack overflow"),
         ("loads itself", "load('x')", "x"),
-        ("binary", "\u{1b}Lua", "line"),
+        ("binary", "\u{1b}Lua", "binary chunk"),
         ("slow command", "subprocess('sleep 100')", "sleep 100"),
         ("command that stays", "subprocess('sleep 100 & sleep 0')", "sleep 100"),
         ("too many commands", "while true do subprocess('true') end", "commands"),
@@ -106,9 +106,14 @@ fn a_modulefile_that_misbehaves_is_named() {
 #[test]
 fn what_lua_cannot_stop_the_parent_stops() {
     let backtrack = "('a'):rep(50):find(('a?'):rep(50) .. ('a'):rep(50))";
-    for text in [backtrack.to_owned(), format!("while true do pcall(function() {backtrack} end) end")]
+    for text in
+        [backtrack.to_owned(), format!("while true do pcall(function() {backtrack} end) end")]
     {
-        let top = tree(&[("x/1.lua", &text), ("outer/1.lua", "load('y')\nload('x/1')\n"), ("y/1.lua", "")]);
+        let top = tree(&[
+            ("x/1.lua", &text),
+            ("outer/1.lua", "load('y')\nload('x/1')\n"),
+            ("y/1.lua", ""),
+        ]);
         let begun = Instant::now();
         let error = in_child(&request(top.path(), &["outer"])).unwrap_err();
         assert!(error.to_string().contains("/x/1.lua"), "{error}");
@@ -143,8 +148,11 @@ fn an_interrupt_ends_the_child_and_its_command() {
 fn a_program_that_is_none_is_an_error() {
     let top = tree(&[("x/1.lua", "")]);
     for program in ["/nonexistent/program", "/bin/true", "/bin/echo"] {
-        let result =
-            evaluate_in_child(Path::new(program), &request(top.path(), &["x"]), &Interrupt::default());
+        let result = evaluate_in_child(
+            Path::new(program),
+            &request(top.path(), &["x"]),
+            &Interrupt::default(),
+        );
         assert!(matches!(result, Err(EvaluationError::Child { .. })), "{program}: {result:?}");
     }
 }

@@ -157,9 +157,10 @@ fn compare(real: &BTreeMap<String, String>, ours: &BTreeMap<String, String>) -> 
     names.sort();
     names.dedup();
     let lines = names.into_iter().filter(|name| real.get(*name) != ours.get(*name));
-    lines
-        .map(|name| format!("\n  {name}\n    Lmod {:?}\n    ours {:?}", real.get(name), ours.get(name)))
-        .collect()
+    lines.fold(String::new(), |text, name| {
+        let (real, ours) = (real.get(name), ours.get(name));
+        format!("{text}\n  {name}\n    Lmod {real:?}\n    ours {ours:?}")
+    })
 }
 
 /// Leaves out what belongs to the shell or to Lmod itself.

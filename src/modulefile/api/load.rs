@@ -2,12 +2,12 @@
 
 use mlua::{Lua, MultiValue, Table, Value};
 
+use super::super::Message;
 use super::super::evaluator::Evaluator;
 use super::super::limits::Signal;
 use super::super::names::{Bounds, Choice};
 use super::super::naming::{Name, Realm, weight};
 use super::super::state::{FamilySwap, Mode, Status};
-use super::super::Message;
 use super::{Act, Call, Host, string};
 
 pub(super) fn install<'env>(
@@ -40,9 +40,7 @@ pub(super) fn install<'env>(
     host.define("between", |lua, (name, low, high): (Value, Value, Value)| {
         choice(lua, "between", [name, low, high])
     })?;
-    host.define("latest", |lua, name: Value| {
-        choice(lua, "latest", [name, Value::Nil, Value::Nil])
-    })
+    host.define("latest", |lua, name: Value| choice(lua, "latest", [name, Value::Nil, Value::Nil]))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,7 +205,8 @@ impl Evaluator<'_> {
         let Some(short_name) = name.short_name() else { return };
         let newer = self.rules.since(9, 0, 0);
         self.state.borrow_mut().edit_module(short_name, |entry| {
-            let counted = if newer { entry.reference_count.is_some() } else { entry.stack_depth > 0 };
+            let counted =
+                if newer { entry.reference_count.is_some() } else { entry.stack_depth > 0 };
             if counted {
                 entry.reference_count = Some(entry.reference_count.unwrap_or(0) + 1);
             }
@@ -503,4 +502,3 @@ fn show(names: &[Name]) -> String {
     let names: Vec<String> = names.iter().map(Name::show).collect();
     names.join(", ")
 }
-

@@ -56,8 +56,8 @@ impl Evaluator<'_> {
             Act::Do if respect && self.state.borrow_mut().getenv(&variable).is_some() => {}
             Act::Do => self.set_variable(&variable, Some(value)),
             Act::Undo => {
-                let kept = respect
-                    && self.state.borrow_mut().getenv(&variable).as_ref() != Some(&value);
+                let kept =
+                    respect && self.state.borrow_mut().getenv(&variable).as_ref() != Some(&value);
                 if !kept {
                     self.set_variable(&variable, None);
                 }
@@ -171,8 +171,7 @@ impl Evaluator<'_> {
     fn pop_variable(&self, variable: &str) {
         let mut stack = self.saved_values(variable);
         let top = if stack.is_empty() { None } else { stack.remove(0) };
-        let value =
-            if self.rules.since(9, 0, 0) { top } else { stack.first().cloned().flatten() };
+        let value = if self.rules.since(9, 0, 0) { top } else { stack.first().cloned().flatten() };
         self.state.borrow_mut().set_stack(variable, stack);
         self.set_variable(variable, value);
     }
@@ -187,12 +186,7 @@ impl Evaluator<'_> {
         text.split(':').filter(|one| !one.is_empty()).map(decode).collect()
     }
 
-    fn path_call(
-        &self,
-        function: &str,
-        kind: PathCall,
-        arguments: MultiValue,
-    ) -> mlua::Result<()> {
+    fn path_call(&self, function: &str, kind: PathCall, arguments: MultiValue) -> mlua::Result<()> {
         let call = Call::new(arguments)?;
         let Some(arguments) = self.path_arguments(function, &call)? else { return Ok(()) };
         let (kind, at) = match (call.act(self.mode()), kind) {
@@ -243,8 +237,7 @@ impl Evaluator<'_> {
         if !self.rules.since(9, 0, 0) || !cleaned.contains(&variable) {
             return Some(value);
         }
-        let parts: Vec<&str> =
-            value.trim().split(':').filter(|part| !part.is_empty()).collect();
+        let parts: Vec<&str> = value.trim().split(':').filter(|part| !part.is_empty()).collect();
         (!parts.is_empty()).then(|| parts.join(":"))
     }
 
@@ -254,11 +247,8 @@ impl Evaluator<'_> {
             (PathCall::Prepend, _) | (PathCall::Remove, Where::First) => -1.0,
             _ => 1.0,
         };
-        let edit = ListEdit {
-            value,
-            no_duplicates: *no_duplicates,
-            priority: sign * arguments.priority,
-        };
+        let edit =
+            ListEdit { value, no_duplicates: *no_duplicates, priority: sign * arguments.priority };
         {
             let mut state = self.state.borrow_mut();
             if kind != PathCall::Remove || !state.uses(variable) {

@@ -33,9 +33,7 @@ fn install_modules<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua
         Ok(file.map(|file| file.to_string_lossy().into_owned()))
     })?;
     host.define("loaded_modules", move |lua, ()| ev.loaded_modules(lua))?;
-    host.define("mode", move |_, ()| {
-        Ok(if ev.mode() == Mode::Load { "load" } else { "unload" })
-    })?;
+    host.define("mode", move |_, ()| Ok(if ev.mode() == Mode::Load { "load" } else { "unload" }))?;
     host.define("moduleStackTraceBack", move |_, text: Option<String>| {
         let heading = text.unwrap_or("While processing the following module(s):\n".to_owned());
         Ok(format!("{heading}    {}\n", ev.watch.chain().0.join("\n    ")))

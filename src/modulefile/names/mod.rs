@@ -20,6 +20,7 @@ pub(crate) use search::{Candidate, Candidates, version_of};
 
 /// How names are looked up; from `LMOD_*` variables.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of Lmod's")]
 pub(crate) struct NameRules {
     /// Only exact versions count (`LMOD_EXACT_MATCH`).
     pub(crate) exact_match: bool,
@@ -176,9 +177,8 @@ impl Names {
                 .or_else(|| candidates.highest(|one| &one.weight, counts, all))
                 .or_else(|| candidates.meta()),
             Choice::Latest => {
-                let counts = |one: &Candidate| {
-                    self.is_visible(one) || groups::is_marked(&one.plain_weight)
-                };
+                let counts =
+                    |one: &Candidate| self.is_visible(one) || groups::is_marked(&one.plain_weight);
                 candidates.highest(|one| &one.plain_weight, counts, all)
             }
             Choice::Between(bounds) => candidates.between(|weight| bounds.contain(weight)),

@@ -48,10 +48,7 @@ pub(crate) fn search(name: &str, places: &[&Groups], reading: Reading) -> Option
     let (short_name, found) = longest_module(name, places)?;
     let version = name.get(short_name.len() + 1..).filter(|version| !version.is_empty());
     let blocks = if reading.find_first {
-        found
-            .iter()
-            .map(|group| collect_below(short_name, version, group, reading))
-            .collect()
+        found.iter().map(|group| collect_below(short_name, version, group, reading)).collect()
     } else {
         let merged = merge(&found);
         vec![collect_below(short_name, version, &merged, reading)]
@@ -108,8 +105,7 @@ fn collect_below(
     let mut group = group;
     let mut whole = false;
     for end in wanted.match_indices('/').map(|(at, _)| at).chain([wanted.len()]) {
-        let Some(below) = group.directories.get(&format!("{short_name}/{}", &wanted[..end]))
-        else {
+        let Some(below) = group.directories.get(&format!("{short_name}/{}", &wanted[..end])) else {
             break;
         };
         group = below;
@@ -144,8 +140,7 @@ fn collect(
             }
             let before = into.len();
             if reading.extended_default {
-                let begins =
-                    |name: &&String| begins_with_version(name, &full_name, reading.lmod_9);
+                let begins = |name: &&String| begins_with_version(name, &full_name, reading.lmod_9);
                 let names = group.files.keys().filter(begins);
                 into.extend(names.filter_map(|name| Some(candidate(name, group.files.get(name)?))));
             }
@@ -218,12 +213,12 @@ impl Candidates {
 
     /// The candidate of the greatest `weight` among those that `counts`, in the first block that
     /// has one (`all_blocks`), or in the first block.
-    pub(crate) fn highest<'a>(
-        &'a self,
+    pub(crate) fn highest(
+        &self,
         weight: impl Fn(&Candidate) -> &str,
         counts: impl Fn(&Candidate) -> bool,
         all_blocks: bool,
-    ) -> Option<&'a Candidate> {
+    ) -> Option<&Candidate> {
         let blocks = if all_blocks { self.blocks.len() } else { 1 };
         self.blocks.iter().take(blocks).find_map(|block| {
             let mut best: Option<&Candidate> = None;
@@ -243,10 +238,14 @@ impl Candidates {
 }
 
 /// The modulefile of `full_name` in the place after the one whose modulefile is `file`.
-pub(crate) fn inherited(full_name: &str, file: &std::path::Path, places: &[&Groups]) -> Option<PathBuf> {
-    let mut files = places.iter().filter_map(|place| {
-        place.modules.values().find_map(|group| find_file(group, full_name))
-    });
+pub(crate) fn inherited(
+    full_name: &str,
+    file: &std::path::Path,
+    places: &[&Groups],
+) -> Option<PathBuf> {
+    let mut files = places
+        .iter()
+        .filter_map(|place| place.modules.values().find_map(|group| find_file(group, full_name)));
     files.find(|found| found == file)?;
     files.next()
 }

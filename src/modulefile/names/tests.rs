@@ -34,8 +34,14 @@ fn file(names: &Names, name: &str) -> Option<String> {
 #[test]
 fn a_name_means_the_highest_version_unless_one_is_marked() {
     let top = place(&[
-        "x/1.9.lua", "x/1.10.lua", "x/2.0rc1.lua", "y/1.lua", "y/2.lua",
-        "y/.version=set ModulesVersion 1", "z/.3.lua", "z/1.lua",
+        "x/1.9.lua",
+        "x/1.10.lua",
+        "x/2.0rc1.lua",
+        "y/1.lua",
+        "y/2.lua",
+        "y/.version=set ModulesVersion 1",
+        "z/.3.lua",
+        "z/1.lua",
     ]);
     let names = names(&[&top]);
     for (name, want) in [

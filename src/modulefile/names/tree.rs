@@ -61,7 +61,8 @@ fn scan_below(path: &Path, prefix: &str, rules: &Rules, depth: usize) -> Directo
     for entry in entries(path) {
         let Some(kind) = kind_of(&entry, rules) else { continue };
         let name = entry.name.as_str();
-        let full_name = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+        let full_name =
+            if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
         if kind == Kind::Directory {
             if depth < DEEPEST {
                 let below = scan_below(&entry.path, &full_name, rules, depth + 1);
@@ -71,9 +72,7 @@ fn scan_below(path: &Path, prefix: &str, rules: &Rules, depth: usize) -> Directo
             }
         } else if let Some(rank) = default_rank(name) {
             if name == "default" && kind == Kind::File {
-                found
-                    .files
-                    .insert(full_name, Modulefile { path: entry.path.clone(), lua: false });
+                found.files.insert(full_name, Modulefile { path: entry.path.clone(), lua: false });
             }
             ranked.push((rank, default_file(name, entry.path)));
         } else {
@@ -182,6 +181,7 @@ fn hidden_from_root(metadata: &Metadata) -> bool {
     metadata.uid() == 0 && metadata.mode() & 0o004 == 0
 }
 
+#[allow(clippy::case_sensitive_file_extension_comparisons, reason = "an editor's own spelling")]
 fn counts(name: &str, rules: &Rules) -> bool {
     const IGNORED: [&str; 5] = [".git", ".gitignore", ".svn", ".lua", ".DS_Store"];
     let ignored = IGNORED.contains(&name)

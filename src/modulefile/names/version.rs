@@ -108,7 +108,10 @@ mod tests {
             (".1", "000000000.000000001.*zfinal"),
             ("1.", "000000001.*zfinal"),
             ("64/1", "000000064/000000001.*zfinal"),
-            ("13.2.0-foss-2023b", "000000013.000000002.*zfinal-.*foss.*zfinal-.000002023.*b.*zfinal"),
+            (
+                "13.2.0-foss-2023b",
+                "000000013.000000002.*zfinal-.*foss.*zfinal-.000002023.*b.*zfinal",
+            ),
         ] {
             let got = canonical(version);
             if version.contains("foss") {
