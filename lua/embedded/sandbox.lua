@@ -150,7 +150,7 @@ end
 
 ---- Subsets of libraries
 
-sandbox.dbg = { active = function() return false end, fini = nothing, print = nothing, print2D = nothing,
+sandbox.dbg = { active = function() return false end, fini = nothing, print = nothing, print2D = since(9, 0, 0) and nothing or nil,
                 printA = nothing, printT = nothing, start = nothing }
 
 local function attributes(path, wanted, follow)

@@ -93,12 +93,11 @@ impl<'a> Evaluator<'a> {
         self.prepare_environment();
         let (mut unload, mut load) = (Vec::new(), Vec::new());
         for name in &self.request.load {
-            match name.strip_prefix('-') {
-                Some(name) => unload.push(Name::new(Realm::Session, name)),
-                None => {
-                    let name = name.strip_prefix('+').unwrap_or(name);
-                    load.push(Name::new(Realm::Path, name));
-                }
+            if let Some(name) = name.strip_prefix('-') {
+                unload.push(Name::new(Realm::Session, name));
+            } else {
+                let name = name.strip_prefix('+').unwrap_or(name);
+                load.push(Name::new(Realm::Path, name));
             }
         }
         if !unload.is_empty() {

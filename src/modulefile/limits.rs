@@ -17,9 +17,6 @@ const INSTRUCTIONS: u32 = 10_000;
 /// Lmod 9 does.
 const MOST_EVALUATIONS: u32 = 500;
 
-/// Nested loads that Lua's own limit on nested calls (200) leaves room for.
-const DEEPEST: usize = 90;
-
 /// Ends the Lua code that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Signal {
@@ -97,10 +94,6 @@ impl Watch {
         if *count > MOST_EVALUATIONS {
             let reason = format!("after {MOST_EVALUATIONS} evaluations of one modulefile");
             return Err(self.limit("an endless recursion of loads", reason, None));
-        }
-        if self.running.borrow().len() > DEEPEST {
-            let reason = format!("after {DEEPEST} nested loads");
-            return Err(self.limit("a recursion of loads", reason, None));
         }
         Ok(Event::Modulefile(file.to_owned()))
     }

@@ -73,10 +73,26 @@ fn evaluate_with(
     runner: command::Runner,
     observe: &mut dyn FnMut(Event),
 ) -> Result<Evaluation, EvaluationError> {
-    let lua = vm::new()
-        .map_err(|error| EvaluationError::Child { file: None, reason: error.to_string() })?;
-    evaluator::Evaluator::new(&lua, request, runner, observe).run()
+    let failed = |reason: String| EvaluationError::Child { file: None, reason };
+    std::thread::scope(|scope| {
+        let (sender, events) = std::sync::mpsc::channel();
+        let evaluation = move || {
+            let lua = vm::new().map_err(|error| failed(format!("failed: {error}")))?;
+            // Whoever no longer listens need not be told.
+            let mut observe = move |event| drop(sender.send(event));
+            evaluator::Evaluator::new(&lua, request, runner, &mut observe).run()
+        };
+        let worker = std::thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, evaluation)
+            .map_err(|error| failed(format!("could not start: {error}")))?;
+        events.iter().for_each(observe);
+        worker.join().unwrap_or_else(|_| Err(failed("failed for a reason of its own".to_owned())))
+    })
 }
+
+/// Stack of the thread that evaluates: Lua allows 200 nested calls, each load is one or more.
+const STACK_BYTES: usize = 64 << 20;
 
 /// What to evaluate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -177,13 +177,13 @@ impl Evaluator<'_> {
             return Ok(());
         }
         self.scan_modulepath()?;
+        name.user = self.names.borrow().resolve(&name.user);
         let found = self.names.borrow().find(&name.user, &name.choice);
         name.resolved = found.map(|found| self.accept(name, found, depth));
         Ok(())
     }
 
     fn accept(&self, name: &mut Name, found: super::names::Found, depth: u32) -> Resolved {
-        name.user = found.name;
         let mut resolved =
             Resolved { short_name: found.short_name, stack_depth: depth, ..Resolved::default() };
         if let Some(chosen) = found.chosen {

@@ -9,6 +9,7 @@ use super::names::NameRules;
 
 /// Lmod's settings as the environment gives them, and its version.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of Lmod's")]
 pub(super) struct Rules {
     version: (u32, u32, u32),
     /// The version as text.

@@ -273,7 +273,7 @@ impl State {
     ) -> R {
         let serial = self.frames.last().map_or(0, |frame| frame.serial);
         let known = self.variables.get(name);
-        if !known.is_some_and(|tracked| tracked.saved == serial) {
+        if known.is_none_or(|tracked| tracked.saved != serial) {
             let old = known.map(|tracked| Rc::clone(&tracked.variable));
             self.record(|_| Undo::Variable(name.to_owned(), old));
         }

@@ -93,6 +93,10 @@ pub(super) fn error(evaluator: &Evaluator, error: &mlua::Error) -> EvaluationErr
         let (what, reason) = ("the modulefile".to_owned(), format!("at {memory} of memory"));
         return EvaluationError::Limit { what, reason, file, line, chain };
     }
+    if message.contains("C stack overflow") {
+        let (what, reason) = ("a recursion".to_owned(), "at Lua's limit of 200 calls".to_owned());
+        return EvaluationError::Limit { what, reason, file, line, chain };
+    }
     EvaluationError::Lua { message, file, line, chain }
 }
 

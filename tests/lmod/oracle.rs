@@ -12,16 +12,16 @@ const LMOD: &str = "/usr/share/lmod/lmod/libexec/lmod";
 
 /// One `module load`.
 #[derive(Debug, Clone)]
-pub struct Load {
+pub(super) struct Load {
     /// The whole environment.
-    pub environment: Variables,
+    pub(super) environment: Variables,
     /// Words after `load`.
-    pub words: Vec<String>,
+    pub(super) words: Vec<String>,
 }
 
 /// What a load did, comparable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// The environment afterwards, without internals, and `LOADEDMODULES` and `_LMFILES_`.
     Loaded(BTreeMap<String, String>),
     /// Refused: nothing changed.
@@ -30,7 +30,7 @@ pub enum Outcome {
 
 /// Lmod's version, or `None` with a note (a panic where `REQUIRE_TOOLS=1`).
 #[allow(clippy::disallowed_methods, reason = "a switch of the test run")]
-pub fn lmod_version() -> Option<String> {
+pub(super) fn lmod_version() -> Option<String> {
     if !Path::new(LMOD).exists() {
         assert!(std::env::var("REQUIRE_TOOLS").is_err(), "no Lmod at {LMOD}");
         eprintln!("skipped: no Lmod at {LMOD}");
@@ -45,7 +45,7 @@ pub fn lmod_version() -> Option<String> {
 
 impl Load {
     /// A load in a clean environment with this `MODULEPATH`.
-    pub fn new(modulepath: &str, words: &[&str]) -> Self {
+    pub(super) fn new(modulepath: &str, words: &[&str]) -> Self {
         let pairs = [
             ("PATH", "/usr/bin:/bin"),
             ("HOME", "/nonexistent/home"),
@@ -59,13 +59,13 @@ impl Load {
     }
 
     /// The same load with one more variable.
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
     /// What we do.
-    pub fn evaluate(&self, version: &str) -> Result<Evaluation, EvaluationError> {
+    pub(super) fn evaluate(&self, version: &str) -> Result<Evaluation, EvaluationError> {
         let request = Request {
             environment: self.environment.clone(),
             load: self.words.clone(),
@@ -78,7 +78,7 @@ impl Load {
     }
 
     /// What we do, comparable.
-    pub fn ours(&self, version: &str) -> (Outcome, Option<EvaluationError>) {
+    pub(super) fn ours(&self, version: &str) -> (Outcome, Option<EvaluationError>) {
         let evaluation = match self.evaluate(version) {
             Ok(evaluation) => evaluation,
             Err(error) => return (Outcome::Refused, Some(error)),
@@ -103,7 +103,7 @@ impl Load {
     }
 
     /// What real Lmod does, with what it says.
-    pub fn real(&self) -> (Outcome, String) {
+    pub(super) fn real(&self) -> (Outcome, String) {
         let script = format!(
             "text=$({LMOD} bash load \"$@\"); eval \"$text\"; status=$?; unset text; \
              printf '%s\\0' $status; unset status; exec env -0"
@@ -136,7 +136,7 @@ impl Load {
     }
 
     /// The first difference between Lmod and us, in words.
-    pub fn difference(&self, version: &str) -> Option<String> {
+    pub(super) fn difference(&self, version: &str) -> Option<String> {
         let (real, said) = self.real();
         let (ours, error) = self.ours(version);
         if real == ours {
@@ -157,11 +157,10 @@ fn compare(real: &BTreeMap<String, String>, ours: &BTreeMap<String, String>) -> 
     names.sort();
     names.dedup();
     let lines = names.into_iter().filter(|name| real.get(*name) != ours.get(*name));
-    lines
-        .map(|name| {
-            format!("\n  {name}\n    Lmod {:?}\n    ours {:?}", real.get(name), ours.get(name))
-        })
-        .collect()
+    lines.fold(String::new(), |text, name| {
+        let (real, ours) = (real.get(name), ours.get(name));
+        format!("{text}\n  {name}\n    Lmod {real:?}\n    ours {ours:?}")
+    })
 }
 
 /// Leaves out what belongs to the shell or to Lmod itself.
@@ -176,7 +175,7 @@ fn comparable(environment: Variables) -> BTreeMap<String, String> {
 }
 
 /// All differences of many loads, two at a time.
-pub fn differences(loads: &[(String, Load)], version: &str) -> Vec<String> {
+pub(super) fn differences(loads: &[(String, Load)], version: &str) -> Vec<String> {
     let half = loads.len().div_ceil(2).max(1);
     std::thread::scope(|scope| {
         let workers: Vec<_> = loads

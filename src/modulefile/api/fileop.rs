@@ -126,11 +126,11 @@ impl Evaluator<'_> {
     }
 }
 
-/// Resolves `..` where something precedes it.
+/// Resolves `..` as Lmod does: at the beginning it vanishes.
 fn without_parents(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for part in path.split('/') {
-        if part == ".." && kept.last().is_some_and(|last| *last != "..") {
+        if part == ".." && kept.last() != Some(&"..") {
             kept.pop();
         } else {
             kept.push(part);

@@ -30,7 +30,7 @@ pub(super) fn install<'env>(
     host.define("family", move |_, name: Value| ev.family(&name))?;
     host.define("inherit", move |_, ()| ev.inherit())?;
     host.define("purge", move |_, _: MultiValue| ev.purge())?;
-    host.define("lmod_break", move |_, message: Option<String>| ev.lmod_break(message))?;
+    host.define("lmod_break", move |_, message: Value| ev.lmod_break(&message))?;
     host.define("atleast", |lua, (name, low): (Value, Value)| {
         choice(lua, "atleast", [name, low, Value::Nil])
     })?;
@@ -473,7 +473,12 @@ impl Evaluator<'_> {
         self.unload_for_user(&mut names, false)
     }
 
-    fn lmod_break(&self, message: Option<String>) -> mlua::Result<()> {
+    fn lmod_break(&self, message: &Value) -> mlua::Result<()> {
+        let optional = self.rules.since(9, 0, 0) && message.is_nil();
+        if !optional && self.strings("LmodBreak", std::slice::from_ref(message))?.is_none() {
+            return Ok(());
+        }
+        let message = string(message);
         if self.mode() == Mode::Unload {
             return Ok(());
         }
@@ -486,8 +491,9 @@ impl Evaluator<'_> {
             let asked = if self.rules.since(9, 0, 0) { frame.user_name } else { frame.short_name };
             state.requested.remove(&asked);
         }
+        // Where names are searched is not undone: Lmod, too, goes on with what it has scanned
+        // until `MODULEPATH` changes again.
         state.roll_back();
-        self.names.borrow_mut().set_modulepath(state.modulepath());
         Err(mlua::Error::external(Signal::Break))
     }
 }

@@ -83,6 +83,13 @@ impl Evaluator<'_> {
         };
         let value = match call.get(1) {
             Value::Boolean(false) => None,
+            Value::Boolean(true) | Value::Integer(_) | Value::Number(_)
+                if !self.rules.since(9, 0, 0) =>
+            {
+                return Err(mlua::Error::RuntimeError(
+                    "pushenv: Lmod 8 takes strings and false only".to_owned(),
+                ));
+            }
             value => match scalar(self.lua, &value)? {
                 None => return self.report(wrong_value("pushenv")),
                 some => some,

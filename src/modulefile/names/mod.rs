@@ -20,6 +20,7 @@ pub(crate) use search::{Candidate, Candidates, version_of};
 
 /// How names are looked up; from `LMOD_*` variables.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of Lmod's")]
 pub(crate) struct NameRules {
     /// Only exact versions count (`LMOD_EXACT_MATCH`).
     pub(crate) exact_match: bool,
@@ -73,8 +74,6 @@ impl Bounds {
 /// What a name means.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
-    /// The name with aliases resolved.
-    pub(crate) name: String,
     /// `GCC`.
     pub(crate) short_name: String,
     /// The modulefile chosen, if any version fits.
@@ -138,18 +137,17 @@ impl Names {
         Ok(())
     }
 
-    /// Looks a name up. `None` if no module is called so.
+    /// Looks a name up in which aliases are resolved. `None` if no module is called so.
     pub(crate) fn find(&self, name: &str, choice: &Choice) -> Option<Found> {
-        let name = self.resolve(name);
         let places = self.places();
-        let mut candidates = search::search(&name, &places, self.reading())?;
+        let mut candidates = search::search(name, &places, self.reading())?;
         for candidate in candidates.blocks.iter_mut().flatten() {
             if let Some(mark) = self.marked.get(&candidate.full_name) {
                 candidate.weight = groups::mark_last(&candidate.weight, *mark);
             }
         }
         let chosen = self.choose(&candidates, choice).cloned();
-        Some(Found { name, short_name: candidates.short_name, chosen })
+        Some(Found { short_name: candidates.short_name, chosen })
     }
 
     /// The modulefile that `inherit` means in `file`.
@@ -199,7 +197,11 @@ impl Names {
     }
 
     fn reading(&self) -> search::Reading {
-        search::Reading { extended_default: self.rules.extended_default, find_first: self.nested }
+        search::Reading {
+            extended_default: self.rules.extended_default,
+            find_first: self.nested,
+            lmod_9: self.rules.lmod_9,
+        }
     }
 
     fn places(&self) -> Vec<&Groups> {

@@ -43,7 +43,7 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>, limit: usize) -
             (contained || distance <= limit).then_some((distance, candidate))
         })
         .collect();
-    ranked.sort();
+    ranked.sort_unstable();
     ranked.into_iter().take(MOST).map(|(_, name)| name.to_owned()).collect()
 }
 

@@ -38,6 +38,9 @@ pub(crate) struct Reading {
     pub(crate) extended_default: bool,
     /// The first directory that has the module decides.
     pub(crate) find_first: bool,
+    /// As Lmod 9: part of a version may end at a `/`, and versions in directories count beside
+    /// others.
+    pub(crate) lmod_9: bool,
 }
 
 /// Takes `name` apart by the modules that `places` (in the order of `MODULEPATH`) have.
@@ -108,7 +111,7 @@ fn collect_below(
         group = below;
         whole = end == wanted.len();
     }
-    let version = (!whole).then_some(wanted);
+    let version = (!whole || reading.lmod_9).then_some(wanted);
     collect(short_name, version, group, reading, &mut candidates);
     candidates
 }
@@ -127,6 +130,7 @@ fn collect(
         plain_weight: file.plain_weight.clone(),
         weight: file.weight.clone(),
     };
+    let version = version.filter(|version| !(reading.lmod_9 && *version == "default"));
     if !group.files.is_empty() {
         if let Some(version) = version {
             let full_name = format!("{short_name}/{version}");
@@ -136,18 +140,33 @@ fn collect(
             }
             let before = into.len();
             if reading.extended_default {
-                let begins = |name: &&String| begins_with_version(name, &full_name);
+                let begins = |name: &&String| begins_with_version(name, &full_name, reading.lmod_9);
                 let names = group.files.keys().filter(begins);
                 into.extend(names.filter_map(|name| Some(candidate(name, group.files.get(name)?))));
             }
-            if into.len() > before || version != "default" {
+            let found = into.len() > before;
+            if reading.lmod_9 && !(found && group.directories.is_empty()) {
+                return collect_directories(short_name, Some(version), group, reading, into);
+            }
+            if found || version != "default" {
                 return;
             }
         }
         into.extend(group.files.iter().map(|(name, file)| candidate(name, file)));
     }
+    let version = version.filter(|_| reading.lmod_9);
+    collect_directories(short_name, version, group, reading, into);
+}
+
+fn collect_directories(
+    short_name: &str,
+    version: Option<&str>,
+    group: &Group,
+    reading: Reading,
+    into: &mut Vec<Candidate>,
+) {
     for below in group.directories.values() {
-        collect(short_name, None, below, reading, into);
+        collect(short_name, version, below, reading, into);
     }
 }
 
@@ -160,10 +179,11 @@ pub(crate) fn version_of<'a>(full_name: &'a str, short_name: &str) -> Option<&'a
 
 /// Whether `part` occurs in `name`, a boundary character after it unless it ends in a letter or
 /// such a character itself.
-pub(crate) fn begins_with_version(name: &str, part: &str) -> bool {
-    let boundary = ['-', '+', '_', '.', '='];
-    let open = part.ends_with(boundary) || part.ends_with(|c: char| c.is_ascii_alphabetic());
-    name.match_indices(part).any(|(at, _)| open || name[at + part.len()..].starts_with(boundary))
+pub(crate) fn begins_with_version(name: &str, part: &str, slash: bool) -> bool {
+    let boundary = |c: char| matches!(c, '-' | '+' | '_' | '.' | '=');
+    let open = part.ends_with(|c: char| boundary(c) || c.is_ascii_alphabetic());
+    let ends = |c: char| boundary(c) || (slash && c == '/');
+    name.match_indices(part).any(|(at, _)| open || name[at + part.len()..].starts_with(ends))
 }
 
 impl Candidates {
@@ -193,12 +213,12 @@ impl Candidates {
 
     /// The candidate of the greatest `weight` among those that `counts`, in the first block that
     /// has one (`all_blocks`), or in the first block.
-    pub(crate) fn highest<'a>(
-        &'a self,
+    pub(crate) fn highest(
+        &self,
         weight: impl Fn(&Candidate) -> &str,
         counts: impl Fn(&Candidate) -> bool,
         all_blocks: bool,
-    ) -> Option<&'a Candidate> {
+    ) -> Option<&Candidate> {
         let blocks = if all_blocks { self.blocks.len() } else { 1 };
         self.blocks.iter().take(blocks).find_map(|block| {
             let mut best: Option<&Candidate> = None;

@@ -181,6 +181,7 @@ fn hidden_from_root(metadata: &Metadata) -> bool {
     metadata.uid() == 0 && metadata.mode() & 0o004 == 0
 }
 
+#[allow(clippy::case_sensitive_file_extension_comparisons, reason = "an editor's own spelling")]
 fn counts(name: &str, rules: &Rules) -> bool {
     const IGNORED: [&str; 5] = [".git", ".gitignore", ".svn", ".lua", ".DS_Store"];
     let ignored = IGNORED.contains(&name)
