@@ -1,4 +1,16 @@
 //! All integration tests, in one binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that fails here says where and why"
+)]
 
+mod architecture;
+mod cli;
+mod common;
+mod hooks;
 mod image;
+mod lmod;
+mod lookalike;
 mod property;
+mod runtime;

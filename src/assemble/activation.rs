@@ -105,7 +105,12 @@ __me_ifs=$IFS
 IFS='
 '
 set -f
-for __me_e in ${__exported_env__:-$(export -p)}; do
+if [ -n "${__exported_env__+set}" ]; then
+    __me_all=$__exported_env__
+else
+    __me_all=$(export -p)
+fi
+for __me_e in $__me_all; do
     __me_e=${__me_e#export }
     __me_e=${__me_e#declare -x }
     __me_k=${__me_e%%=*}
@@ -114,7 +119,7 @@ for __me_e in ${__exported_env__:-$(export -p)}; do
     MODULE_EXPORT_STRICT) MODULE_EXPORT_STRICT=${MODULE_EXPORT_STRICT:-${__me_e#*=}} ;;
     *[!A-Za-z0-9_]* | '' | [0-9]*) ;;
     @CLEARED@)
-        if [ -n "${__exported_env__:-}" ]; then
+        if [ -n "${__exported_env__+set}" ]; then
             export "$__me_k="
         else
             unset "$__me_k"
@@ -124,7 +129,7 @@ for __me_e in ${__exported_env__:-$(export -p)}; do
 done
 set +f
 IFS=$__me_ifs
-unset __me_e __me_k __me_ifs
+unset __me_e __me_k __me_ifs __me_all
 "#;
 
 const DEFAULTS: &str =
@@ -207,7 +212,7 @@ const MOUNTS: &str = r#"if [ -r /proc/self/mountinfo ]; then
         if [ "$__me_dev" != "$__me_device" ]; then
             case $__me_point in
             @EXPECTED@) ;;
-            @OVER@) __me_over=$__me_point ;;
+            @OVER@) __me_over=${__me_over:-$__me_point} ;;
             esac
         fi
     done < /proc/self/mountinfo

@@ -1,6 +1,7 @@
 //! The definition file, labels, and what `apptainer inspect` reads.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::json;
 
@@ -31,15 +32,16 @@ pub(super) fn definition(assembly: &Assembly, scripts: &Scripts) -> String {
         env!("CARGO_PKG_VERSION")
     );
     for (name, value) in labels(assembly) {
-        text.push_str(&format!("    {name} {}\n", one_line(&value)));
+        // writing to a String cannot fail
+        let _ = writeln!(text, "    {name} {}", one_line(&value));
     }
     text.push_str("\n%environment\n    . /.module-export/activate.sh\n\n%runscript\n");
     for line in scripts.runscript.lines().skip(1) {
-        text.push_str(&format!("    {line}\n"));
+        let _ = writeln!(text, "    {line}");
     }
     text.push_str("\n%help\n");
     for line in scripts.help.lines() {
-        text.push_str(&format!("    {}\n", line.replace('%', "%%")));
+        let _ = writeln!(text, "    {}", line.replace('%', "%%"));
     }
     text
 }

@@ -12,7 +12,7 @@ use super::policy::{Kind, Policy};
 use super::{BindPoint, Closure, ClosureError, Installation, Omission, Reason, Request};
 use crate::base::{Epoch, Interrupt, Progress};
 use crate::rootfs::{
-    Content, File, FileId, ImagePath, Metadata, Rootfs, RootfsError, Symlink, image_path,
+    Content, File, FileId, ImagePath, Metadata, Resolved, Rootfs, RootfsError, Symlink, image_path,
 };
 use crate::stack::Eessi;
 
@@ -266,9 +266,10 @@ impl<'a> Collector<'a> {
         Ok(image_path(moved.as_deref().unwrap_or(path))?)
     }
 
-    /// Where what lies at `path` lies in the image; `path` itself if an image cannot have it.
-    pub(super) fn image_or_same(&self, path: &Path) -> PathBuf {
-        self.image(path).map_or_else(|_| path.to_owned(), |at| at.as_path().to_owned())
+    /// Whether the image has something where `path` leads inside it.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.image(path)
+            .is_ok_and(|at| matches!(self.rootfs.resolve(at.as_bytes()), Resolved::Found(_)))
     }
 
     /// Directories of the site's own files, which the image does not have.

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::collect::Collector;
-use super::lookup::{Place, look_up};
 use super::probe::Probe;
 use super::scope::{Scope, is_driver};
 use super::{ClosureError, Reason, Request};
@@ -18,27 +17,9 @@ use crate::rootfs::{Content, Node};
 /// Missing libraries of which there is a warning each; the rest are counted.
 const NAMED: usize = 10;
 
-/// Adds the libraries that packed files need. Each is searched as `ld.so` would for the file
-/// alone, and then, for what is missing so, as loaded by each packed program.
-pub(super) fn add(
-    collector: &mut Collector<'_>,
-    request: &Request<'_>,
-    scope: &Scope<'_>,
-) -> Result<(), ClosureError> {
-    let mut needs = Needs::new(collector, request, scope);
-    needs.add_reached(collector)?;
-    let missing = needs.missing_everywhere(collector);
-    if !missing.is_empty() {
-        needs.add_inherited(collector, &missing)?;
-        needs.add_reached(collector)?;
-    }
-    let missing = needs.missing_everywhere(collector);
-    collector.warnings.extend(warnings(&missing));
-    Ok(())
-}
-
-/// The search as it goes on.
-struct Needs<'a> {
+/// The search for libraries as it goes on. Each is searched as `ld.so` would for the file alone,
+/// and then, for what is missing so, as loaded by each packed program.
+pub(super) struct Needs<'a> {
     scope: &'a Scope<'a>,
     library_path: &'a [PathBuf],
     probe: Probe,
@@ -54,7 +35,11 @@ struct Needs<'a> {
 }
 
 impl<'a> Needs<'a> {
-    fn new(collector: &Collector<'_>, request: &Request<'a>, scope: &'a Scope<'a>) -> Self {
+    pub(super) fn new(
+        collector: &Collector<'_>,
+        request: &Request<'a>,
+        scope: &'a Scope<'a>,
+    ) -> Self {
         Self {
             scope,
             library_path: request.library_path,
@@ -65,6 +50,22 @@ impl<'a> Needs<'a> {
             packed: BTreeSet::new(),
             missing: BTreeSet::new(),
         }
+    }
+
+    /// Adds the libraries that packed files need and that are not packed.
+    pub(super) fn add(&mut self, collector: &mut Collector<'_>) -> Result<(), ClosureError> {
+        self.add_reached(collector)?;
+        let missing = self.missing_everywhere(collector);
+        if !missing.is_empty() {
+            self.add_inherited(collector, &missing)?;
+            self.add_reached(collector)?;
+        }
+        Ok(())
+    }
+
+    /// A sentence for each library that is missing.
+    pub(super) fn warnings(&self, collector: &Collector<'_>) -> Vec<String> {
+        warnings(&self.missing_everywhere(collector))
     }
 
     /// Adds what files of the plan need, what that needs, and so on.
@@ -174,7 +175,11 @@ impl<'a> Needs<'a> {
         if self.packed.contains(path) {
             return Ok(());
         }
-        let inside = look_up(&collector.rootfs, &collector.image_or_same(path)) == Place::Inside;
+        let inside = collector.has(path);
+        if !inside && is_driver(name.as_bytes()) {
+            collector.omit(path, "GPU driver library");
+            return Ok(());
+        }
         let reason = || -> Reason {
             format!("library:{} for {}", name.to_string_lossy(), needing.display()).into()
         };

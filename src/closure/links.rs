@@ -5,8 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::collect::{Collector, INJECTIONS};
-use super::lookup::{Place, look_up};
-use super::scope::Scope;
+use super::scope::{Scope, is_driver};
 use super::{BindPoint, ClosureError, Reason};
 use crate::base::Escaped;
 use crate::rootfs::Node;
@@ -41,7 +40,8 @@ pub(super) fn add(
         astray.clear();
         let mut grown = false;
         for (link, outside) in leading_out(collector) {
-            if outside.starts_with(INJECTIONS) && collector.injections().is_some() {
+            let of_site = outside.starts_with(INJECTIONS) && collector.injections().is_some();
+            if of_site || outside.file_name().is_some_and(|name| is_driver(name.as_bytes())) {
                 add_bind_point(collector, &link, &outside);
                 continue;
             }
@@ -73,9 +73,9 @@ fn leading_out(collector: &Collector<'_>) -> Vec<(PathBuf, PathBuf)> {
             links.push(path.as_path().to_owned());
         }
     });
-    let outside = |link: PathBuf| match look_up(&collector.rootfs, &link) {
-        Place::Outside(outside) => Some((link, outside)),
-        Place::Inside | Place::Loop => None,
+    let outside = |link: PathBuf| {
+        let outside = collector.rootfs.leads_out_to(link.as_os_str().as_bytes())?;
+        Some((link, outside.as_path().to_owned()))
     };
     links.into_iter().filter_map(outside).collect()
 }
@@ -86,7 +86,8 @@ fn add_bind_point(collector: &mut Collector<'_>, link: &Path, outside: &Path) {
     let Some(Node::Symlink(node)) = collector.rootfs.get(&at) else { return };
     let target = PathBuf::from(OsStr::from_bytes(&node.target));
     let has = |part: &str| outside.to_string_lossy().contains(part);
-    let purpose = if has("/libcuda") || has("/libnvidia") || has("/lib/nvidia") {
+    let purpose = if has("/libcuda") || has("/libnvidia") || has("_nvidia.so") || has("/lib/nvidia")
+    {
         "GPU driver libraries"
     } else if has("/software/CUDA") || has("/software/cuDNN") {
         "the site's CUDA installation"

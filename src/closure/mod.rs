@@ -2,9 +2,9 @@
 
 mod collect;
 mod eessi;
+mod host;
 mod libraries;
 mod links;
-mod lookup;
 mod modules;
 mod parallel;
 mod policy;
@@ -180,24 +180,51 @@ pub fn resolve(
     if let Some(eessi) = eessi {
         eessi::add(&mut collector, eessi, request)?;
     }
+    if request.base == Base::Host {
+        host::add(&mut collector, request)?;
+    }
     include(&mut collector, request.include)?;
     let scope = Scope::new(request, &prefixes);
-    links::add(&mut collector, &scope)?;
-    libraries::add(&mut collector, request, &scope)?;
-    let astray = links::add(&mut collector, &scope)?;
-    collector.warnings.extend(astray);
+    add_reached(&mut collector, request, &scope)?;
     let installations = modules::installations(&collector, request.modules, prefixes);
     progress.finish();
     Ok(collector.finish(installations))
+}
+
+/// Adds what packed files point at: where links lead, interpreters of scripts, libraries.
+fn add_reached(
+    collector: &mut Collector<'_>,
+    request: &Request<'_>,
+    scope: &Scope<'_>,
+) -> Result<(), ClosureError> {
+    let mut scripts = (request.base == Base::Host).then(|| host::Scripts::new(request));
+    let mut libraries = libraries::Needs::new(collector, request, scope);
+    let astray = loop {
+        let before = collector.rootfs.files().len();
+        let astray = links::add(collector, scope)?;
+        if let Some(scripts) = &mut scripts {
+            scripts.add(collector)?;
+        }
+        libraries.add(collector)?;
+        if collector.rootfs.files().len() == before {
+            break astray;
+        }
+    };
+    collector.warnings.extend(libraries.warnings(collector));
+    collector.warnings.extend(astray);
+    if request.base == Base::Host {
+        host::add_loader_cache(collector)?;
+    }
+    Ok(())
 }
 
 /// Adds what the user asked for beyond the modules.
 fn include(collector: &mut Collector<'_>, paths: &[PathBuf]) -> Result<(), ClosureError> {
     for path in paths {
         let reason: Reason = format!("include:{}", path.display()).into();
-        if !collector.add(path, &reason)? {
+        if !path.is_absolute() || !collector.add(path, &reason)? {
             let source = std::fs::metadata(path).err().unwrap_or_else(|| {
-                std::io::Error::other("it is left out, or is neither a file nor a directory")
+                std::io::Error::other("it is left out, cannot be read, or is no file or directory of an absolute path")
             });
             let action = "add";
             let error = PathError { action, path: path.clone(), source };

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::collect::Collector;
 use super::prefixes::{Surroundings, module_root};
 use super::{ClosureError, Installation, ModuleFiles, Reason, Request};
-use crate::base::ByteSize;
 use crate::base::fs::sorted_dir;
+use crate::base::{ByteSize, Escaped};
 use crate::rootfs::{Directory, FileId, Node};
 use crate::stack::Eessi;
 
@@ -25,6 +25,13 @@ pub(super) fn add(
         let mut paths = prefixes.paths;
         for path in &paths {
             collector.add(path, &reason)?;
+            if !collector.holds(path) {
+                collector.warnings.push(format!(
+                    "module `{}`: its installation prefix `{}` is left out, or cannot be read",
+                    Escaped(&module.full_name),
+                    Escaped(&path.to_string_lossy())
+                ));
+            }
         }
         paths.retain(|path| collector.holds(path));
         add_modulefile(collector, module)?;
@@ -43,8 +50,8 @@ fn add_modulefile(collector: &mut Collector<'_>, module: &ModuleFiles) -> Result
     if !collector.add(&module.modulefile, &reason)? {
         collector.warnings.push(format!(
             "module `{}`: its modulefile `{}` cannot be packed",
-            crate::base::Escaped(&module.full_name),
-            crate::base::Escaped(&module.modulefile.to_string_lossy())
+            Escaped(&module.full_name),
+            Escaped(&module.modulefile.to_string_lossy())
         ));
     }
     for directory in directories(module) {

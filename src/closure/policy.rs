@@ -69,9 +69,33 @@ impl Policy {
         if let Some(reason) = layer.and_then(|below| in_layer(below, name, kind)) {
             return Some(reason);
         }
+        if let Some(reason) = of_this_machine(path, name, kind) {
+            return Some(reason);
+        }
         let by_easybuild = path.parent().is_some_and(|parent| parent.ends_with("easybuild"));
         (!kind.is_directory && by_easybuild && is_build_log(name)).then_some("build log")
     }
+}
+
+/// Why the thing at `path` of this machine itself is left out: it is nobody else's business.
+fn of_this_machine(path: &Path, name: &[u8], kind: Kind) -> Option<&'static str> {
+    let below = path.strip_prefix("/etc").or_else(|_| path.strip_prefix("/var")).ok()?;
+    let top = below.iter().next()?.as_bytes();
+    let in_etc = path.starts_with("/etc");
+    if kind.is_symlink || kind.is_directory && below.iter().count() == 1 && !in_etc {
+        return None;
+    }
+    match top {
+        b"passwd" | b"passwd-" | b"group" | b"group-" if in_etc => return Some("account file"),
+        b"slurm" | b"slurm-llnl" | b"munge" if in_etc => return Some("Slurm file"),
+        b"ssh" | b"krb5.keytab" if in_etc => return Some("keys of this machine"),
+        _ => {}
+    }
+    let others = if kind.is_directory { 0o005 } else { 0o004 };
+    if kind.mode & others != others {
+        return Some("readable by its owner only");
+    }
+    private_name(if in_etc { b"etc" } else { b"var" }, name)
 }
 
 /// Why the thing at `below` a compatibility layer is left out.
@@ -188,6 +212,13 @@ mod tests {
             ("/r/layer/usr/lib/a.key", FILE, None),
             ("/r/layer/usr/lib/private", secret, None),
             ("/r/software/x/private", secret, None),
+            ("/etc/passwd", FILE, Some("account file")),
+            ("/etc/shadow", secret, Some("readable by its owner only")),
+            ("/etc/slurm", DIRECTORY, Some("Slurm file")),
+            ("/etc/ssh", DIRECTORY, Some("keys of this machine")),
+            ("/etc/ssl/private", closed, Some("readable by its owner only")),
+            ("/etc/lmod/modulespath", FILE, None),
+            ("/home/jane/apps", closed, None),
             ("/r/layer/tmp", DIRECTORY, None),
             ("/r/layer/tmp/x", FILE, Some("temporary file")),
         ] {

@@ -82,7 +82,8 @@ impl<'a> Surroundings<'a> {
                 gone.push(root.clone());
             }
         }
-        for named in module.named.iter().map(|named| clean(named)) {
+        let absolute = module.named.iter().filter(|named| named.is_absolute());
+        for named in absolute.map(|named| clean(named)) {
             if roots.iter().any(|root| named.starts_with(root)) || self.is_elsewhere(&named) {
                 continue;
             }
@@ -90,7 +91,7 @@ impl<'a> Surroundings<'a> {
                 Some(prefix) if prefix.exists() => found.paths.push(prefix),
                 Some(prefix) => gone.push(prefix),
                 None if named.exists() && !is_system(&named) => {
-                    let what = "names a directory that others may share; it is not packed";
+                    let what = "names a path that is not packed, as it may not be its own";
                     found.warnings.push(format!(
                         "module `{}` {what}: `{}`",
                         Escaped(&module.full_name),
@@ -128,7 +129,7 @@ impl<'a> Surroundings<'a> {
                 let specific = named.components().count() > 3 || named.is_file();
                 let hidden = named.iter().any(|name| name.as_bytes().starts_with(b"."));
                 let volatile = VOLATILE.iter().any(|top| named.starts_with(top));
-                let sure = specific && !hidden && !volatile;
+                let sure = specific && !hidden && !volatile && !is_secret(named);
                 Some(named.to_owned()).filter(|path| sure && own(path))
             })
     }
@@ -178,6 +179,12 @@ impl Prefixes {
             Escaped(&prefix.to_string_lossy())
         ));
     }
+}
+
+/// Whether a file's name says that it is not for everybody: a licence server's file, a key.
+fn is_secret(path: &Path) -> bool {
+    let extension = path.extension().map(OsStr::as_bytes);
+    [&b"lic"[..], b"key", b"pem"].into_iter().any(|secret| extension == Some(secret))
 }
 
 /// Directories that the system, or a whole site, has in common.

@@ -35,6 +35,9 @@ const DRIVERS: [&[u8]; 12] = [
     b"libamdgpu_drv",
 ];
 
+/// Where a machine keeps what its packages install.
+const SYSTEM: [&str; 6] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
+
 /// Whether a library of this name belongs to the machine's device drivers.
 pub(super) fn is_driver(name: &[u8]) -> bool {
     DRIVERS.iter().any(|prefix| name.starts_with(prefix))
@@ -72,8 +75,7 @@ impl<'a> Scope<'a> {
         if metadata.is_dir() {
             return self.in_installation(path);
         }
-        let of_base = self.base == Base::Host
-            && ["/usr", "/lib", "/lib64", "/bin", "/sbin"].iter().any(|top| path.starts_with(top));
+        let of_base = self.base == Base::Host && SYSTEM.iter().any(|top| path.starts_with(top));
         self.in_stack(path) || of_base
     }
 
@@ -100,8 +102,9 @@ impl<'a> Scope<'a> {
         if let Some(eessi) = self.eessi {
             return super::prefixes::in_eessi(eessi, path).is_some();
         }
-        let below = |around: &PathBuf| path.strip_prefix(around).map_or(0, |b| b.iter().count());
-        self.neighbourhoods.iter().any(|around| below(around) >= 2)
+        let below = |around: &Path| path.strip_prefix(around).map_or(0, |b| b.iter().count());
+        let of_base = self.base == Base::Host && below(Path::new("/usr")) >= 3;
+        (of_base || self.neighbourhoods.iter().any(|around| below(around) >= 2))
             && !self.surroundings.is_shared(path)
     }
 }

@@ -1,17 +1,33 @@
 //! `ld.so.cache`: the libraries of the directories that a machine adds to the default ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt as _;
-use std::path::PathBuf;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 
-/// The contents of an `ld.so.cache`: library names and the files that go by them, in the order
-/// in which they stand there.
+/// The contents of an `ld.so.cache`: library names and the files that go by them.
 ///
 /// Source: glibc `sysdeps/generic/dl-cache.h`, `struct cache_file_new`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoaderCache {
-    files: BTreeMap<OsString, Vec<PathBuf>>,
+    is_big_endian: bool,
+    /// The byte of the header that tells the byte order; 0 in caches before glibc 2.33.
+    flags: u8,
+    /// In the order in which they stand there, by which the loader searches.
+    entries: Vec<Entry>,
+    /// Entries of a name.
+    names: BTreeMap<OsString, Vec<PathBuf>>,
+}
+
+/// A row of the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    /// Kind of library: which loader it is for.
+    flags: [u8; 4],
+    name: OsString,
+    path: PathBuf,
+    /// Kernel that it needs, and features of the CPU, as they stand there.
+    requirements: [u8; 12],
 }
 
 /// What a cache in today's format begins with.
@@ -21,6 +37,9 @@ const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 const HEADER: usize = 48;
 const ENTRY: usize = 24;
 
+/// Where the flags stand in the header.
+const FLAGS: usize = 28;
+
 impl LoaderCache {
     /// Reads a cache; one of an unknown format, or damaged, is empty from there on.
     #[must_use]
@@ -28,48 +47,107 @@ impl LoaderCache {
         Self::parse_new(bytes).unwrap_or_default()
     }
 
-    /// The files that go by the name `soname`, of whatever architecture.
+    /// The files that go by the name `soname`, of whatever architecture, in the cache's order.
     #[must_use]
     pub fn files(&self, soname: &OsStr) -> &[PathBuf] {
-        self.files.get(soname).map_or(&[], Vec::as_slice)
+        self.names.get(soname).map_or(&[], Vec::as_slice)
+    }
+
+    /// The bytes of a cache with the rows only whose file `keep` wants, for the basic variant of
+    /// each CPU: rows for newer ones are found in the default directories.
+    #[must_use]
+    pub fn filtered(&self, keep: &dyn Fn(&Path) -> bool) -> Vec<u8> {
+        let wanted = |entry: &&Entry| entry.is_for_every_cpu() && keep(&entry.path);
+        let kept: Vec<_> = self.entries.iter().filter(wanted).collect();
+        let texts: BTreeSet<&OsStr> =
+            kept.iter().flat_map(|entry| [&*entry.name, entry.path.as_os_str()]).collect();
+        let start = HEADER + kept.len() * ENTRY;
+        let mut strings = Vec::new();
+        let mut offsets = BTreeMap::new();
+        for text in texts {
+            offsets.insert(text, self.number(start + strings.len()));
+            strings.extend_from_slice(text.as_bytes());
+            strings.push(0);
+        }
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(self.number(kept.len()));
+        bytes.extend(self.number(strings.len()));
+        bytes.push(self.flags);
+        bytes.resize(HEADER, 0);
+        for entry in kept {
+            bytes.extend(entry.flags);
+            for text in [&*entry.name, entry.path.as_os_str()] {
+                bytes.extend(offsets.get(text).copied().unwrap_or_default());
+            }
+            bytes.extend(entry.requirements);
+        }
+        bytes.extend(strings);
+        bytes
     }
 
     fn parse_new(bytes: &[u8]) -> Option<Self> {
         // an old cache may come first: today's then follows it somewhere, aligned
         let start = bytes.windows(MAGIC.len()).position(|window| window == MAGIC)?;
         let bytes = bytes.get(start..)?;
-        let little = u32::from_le_bytes(word(bytes, 20)?);
-        let big = u32::from_be_bytes(word(bytes, 20)?);
+        let count = take::<4>(bytes, 20)?;
         let fits = |count: u32| {
-            let size = usize::try_from(count).ok()?.checked_mul(ENTRY)?;
-            (size <= bytes.len()).then_some(count)
+            let count = usize::try_from(count).ok()?;
+            (count.checked_mul(ENTRY)? <= bytes.len()).then_some(count)
         };
-        let (count, number): (u32, fn([u8; 4]) -> u32) = match fits(little) {
-            Some(count) => (count, u32::from_le_bytes),
-            None => (fits(big)?, u32::from_be_bytes),
-        };
+        let little = fits(u32::from_le_bytes(count));
+        let mut cache = Self { is_big_endian: little.is_none(), ..Self::default() };
+        cache.flags = *bytes.get(FLAGS)?;
+        let count = little.or_else(|| fits(u32::from_be_bytes(count)))?;
+        for index in 0..count {
+            let Some(entry) = cache.entry(bytes, HEADER + index * ENTRY) else { break };
+            let paths = cache.names.entry(entry.name.clone()).or_default();
+            if !paths.contains(&entry.path) {
+                paths.push(entry.path.clone());
+            }
+            cache.entries.push(entry);
+        }
+        Some(cache)
+    }
+
+    /// The entry at `at`.
+    fn entry(&self, bytes: &[u8], at: usize) -> Option<Entry> {
         let text = |at: usize| -> Option<OsString> {
-            let offset = usize::try_from(number(word(bytes, at)?)).ok()?;
-            let text = bytes.get(offset..)?;
+            let word = take::<4>(bytes, at)?;
+            let offset = if self.is_big_endian {
+                u32::from_be_bytes(word)
+            } else {
+                u32::from_le_bytes(word)
+            };
+            let text = bytes.get(usize::try_from(offset).ok()?..)?;
             let end = text.iter().position(|&byte| byte == 0)?;
             Some(OsString::from_vec(text.get(..end)?.to_vec()))
         };
-        let mut files: BTreeMap<OsString, Vec<PathBuf>> = BTreeMap::new();
-        for index in 0..usize::try_from(count).ok()? {
-            let at = HEADER + index * ENTRY;
-            let (Some(name), Some(path)) = (text(at + 4), text(at + 8)) else { break };
-            let paths = files.entry(name).or_default();
-            if !paths.iter().any(|there| there.as_os_str() == path) {
-                paths.push(PathBuf::from(path));
-            }
-        }
-        Some(Self { files })
+        Some(Entry {
+            flags: take(bytes, at)?,
+            name: text(at + 4)?,
+            path: text(at + 8)?.into(),
+            requirements: take(bytes, at + 12)?,
+        })
+    }
+
+    /// A number as the file has it.
+    fn number(&self, value: usize) -> [u8; 4] {
+        let value = u32::try_from(value).unwrap_or(u32::MAX);
+        if self.is_big_endian { value.to_be_bytes() } else { value.to_le_bytes() }
     }
 }
 
-/// The four bytes at `at`.
-fn word(bytes: &[u8], at: usize) -> Option<[u8; 4]> {
-    bytes.get(at..at.checked_add(4)?)?.try_into().ok()
+impl Entry {
+    /// Whether it asks for nothing of the CPU.
+    fn is_for_every_cpu(&self) -> bool {
+        let hwcaps_directory = self.path.iter().any(|part| part == "glibc-hwcaps");
+        self.requirements.iter().skip(4).all(|&byte| byte == 0) && !hwcaps_directory
+    }
+}
+
+/// The `N` bytes at `at`.
+fn take<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -78,23 +156,14 @@ mod tests {
 
     /// A cache in today's format, little-endian.
     fn cache(rows: &[(&str, &str)]) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(u32::try_from(rows.len()).unwrap().to_le_bytes());
-        bytes.resize(HEADER, 0);
-        let mut strings = Vec::new();
-        for (name, path) in rows {
-            let start = HEADER + rows.len() * ENTRY;
-            bytes.extend(0x0303_i32.to_le_bytes());
-            for text in [name, path] {
-                let offset = u32::try_from(start + strings.len()).unwrap();
-                bytes.extend(offset.to_le_bytes());
-                strings.extend(text.as_bytes());
-                strings.push(0);
-            }
-            bytes.extend([0; 12]);
-        }
-        bytes.extend(strings);
-        bytes
+        let entry = |(name, path): &(&str, &str)| Entry {
+            flags: 0x0303_u32.to_le_bytes(),
+            name: name.into(),
+            path: path.into(),
+            requirements: [0; 12],
+        };
+        let entries = rows.iter().map(entry).collect();
+        LoaderCache { entries, flags: 2, ..LoaderCache::default() }.filtered(&|_| true)
     }
 
     #[test]
@@ -110,14 +179,24 @@ mod tests {
     }
 
     #[test]
+    fn rows_can_be_taken_out() {
+        let hwcaps = "/a/glibc-hwcaps/x86-64-v3/libz.so.1";
+        let bytes = cache(&[("libz.so.1", "/a/libz.so.1"), ("liba.so", "/a/liba.so")]);
+        let kept = LoaderCache::parse(&bytes).filtered(&|path| path == Path::new("/a/liba.so"));
+        assert_eq!(kept, cache(&[("liba.so", "/a/liba.so")]));
+        assert_eq!(cache(&[("libz.so.1", hwcaps)]), cache(&[]));
+    }
+
+    #[test]
     fn a_damaged_cache_is_read_as_far_as_it_goes_and_never_beyond() {
         let bytes = cache(&[("liba.so", "/liba.so"), ("libb.so", "/libb.so")]);
+        assert_eq!(LoaderCache::parse(&bytes).entries.len(), 2);
         for length in 0..bytes.len() {
             let parsed = LoaderCache::parse(&bytes[..length]);
-            assert!(parsed.files.len() < 2, "{length}");
+            assert!(parsed.entries.len() < 2, "{length}");
         }
         let mut endless = bytes.clone();
         endless[20..24].copy_from_slice(&[0xff; 4]);
-        assert_eq!(LoaderCache::parse(&endless), LoaderCache::default());
+        assert!(LoaderCache::parse(&endless).entries.is_empty());
     }
 }

@@ -85,6 +85,9 @@ impl fmt::Display for Difference {
 /// Names of variables that each session has for itself.
 const PERSONAL: &[&str] = &["PS1", "PWD", "OLDPWD", "SHLVL", "_", "MODULEPATH"];
 
+/// Lists whose foreign elements are software; `session::foreign` names these.
+const SEARCHED: &[&str] = &["PATH", "LD_LIBRARY_PATH"];
+
 /// Compares the `session`'s variables with those that evaluation gave: `evaluated` holds the final
 /// values, `changes` every change in order, `known` the elements that are no module's but belong
 /// to the stack or the system.
@@ -164,7 +167,8 @@ fn compare_lists(
         });
     }
     let mut seen = BTreeSet::new();
-    for element in &live {
+    let searched = if SEARCHED.contains(&variable) { &[][..] } else { &live };
+    for element in searched {
         let foreign = !origins.contains_key(element.as_str()) && !known.contains(element);
         if foreign && seen.insert(element) {
             differences.push(Difference::Extra {
@@ -189,15 +193,15 @@ mod tests {
 
     fn differences(path: &str, root: Option<&str>) -> Vec<String> {
         let changes = [
-            change("PATH", Operation::Prepend(vec!["/a/bin".to_owned()])),
-            change("PATH", Operation::Prepend(vec!["/b/bin".to_owned()])),
+            change("MANPATH", Operation::Prepend(vec!["/a/bin".to_owned()])),
+            change("MANPATH", Operation::Prepend(vec!["/b/bin".to_owned()])),
             change("ROOT", Operation::Set("/a".to_owned())),
         ];
         let evaluated = [
-            ("PATH".to_owned(), Some("/b/bin:/a/bin:/usr/bin".to_owned())),
+            ("MANPATH".to_owned(), Some("/b/bin:/a/bin:/usr/bin".to_owned())),
             ("ROOT".to_owned(), Some("/a".to_owned())),
         ];
-        let mut session: Variables = [("PATH".to_owned(), path.to_owned())].into();
+        let mut session: Variables = [("MANPATH".to_owned(), path.to_owned())].into();
         session.extend(root.map(|root| ("ROOT".to_owned(), root.to_owned())));
         let known = ["/usr/bin".to_owned(), "/bin".to_owned()].into();
         compare(&session, &evaluated.into(), &changes, &known)
@@ -227,20 +231,20 @@ mod tests {
             (
                 "/a/bin",
                 Some("/a"),
-                &["PATH lacks `/b/bin` in this session, which a/1 adds; the image has it"],
+                &["MANPATH lacks `/b/bin` in this session, which a/1 adds; the image has it"],
             ),
             (
                 "/venv/bin:/b/bin:/a/bin",
                 Some("/a"),
                 &[
-                    "PATH holds `/venv/bin` in this session, which no module adds; the image does not have it",
+                    "MANPATH holds `/venv/bin` in this session, which no module adds; the image does not have it",
                 ],
             ),
             (
                 "/a/bin:/b/bin",
                 Some("/a"),
                 &[
-                    "PATH has the modules' directories in another order in this session; the image has the modules' order",
+                    "MANPATH has the modules' directories in another order in this session; the image has the modules' order",
                 ],
             ),
         ];

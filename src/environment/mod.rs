@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub mod path;
+mod variable;
+
+pub use variable::{ListEdit, ListRules, Stored, Variable, Where};
+
 /// Names and values of environment variables.
 pub type Variables = BTreeMap<String, String>;
 

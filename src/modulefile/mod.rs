@@ -1,4 +1,35 @@
 //! Modulefiles, evaluated in embedded Lua as Lmod would.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `evaluator` | one evaluation from request to result |
+//! | `loading` | load, unload, swap, reload: in which order modulefiles run |
+//! | `naming`, `names/` | from a name to a modulefile |
+//! | `state` | variables and module table, with undo |
+//! | `vm`, `limits` | the Lua machine, and what stops it |
+//! | `api/`, `lua/embedded/` | the functions that modulefiles call |
+//! | `command`, `source_sh` | programs that modulefiles run |
+//! | `child` | evaluation in a process of its own |
+
+mod api;
+mod child;
+mod command;
+mod error;
+mod evaluator;
+mod limits;
+mod loading;
+mod names;
+mod naming;
+mod rules;
+mod source_sh;
+mod state;
+mod vm;
+
+#[cfg(test)]
+mod tests;
+
+pub use child::{SUBCOMMAND, evaluate_in_child, serve};
+pub use error::{Chain, EvaluationError, Missing};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,6 +38,61 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::{Change, Variables};
+
+/// Something begins; reported in order while evaluation runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// Evaluation of this modulefile or rc file.
+    Modulefile(PathBuf),
+    /// It goes on in this modulefile, after a nested one or a command.
+    Resumed(PathBuf),
+    /// A command.
+    Command(String),
+    /// The command has started, as leader of this process group.
+    Group(u32),
+}
+
+/// Evaluates a request in this process. Nothing of this process's own environment is read or
+/// changed.
+///
+/// A search in a text that goes back and forth for ever cannot be stopped here: see
+/// [`evaluate_in_child`].
+///
+/// # Errors
+/// If Lmod would refuse the load, or a limit is reached; nothing has taken effect then.
+pub fn evaluate(
+    request: &Request,
+    observe: &mut dyn FnMut(Event),
+) -> Result<Evaluation, EvaluationError> {
+    evaluate_with(request, command::Runner::default(), observe)
+}
+
+fn evaluate_with(
+    request: &Request,
+    runner: command::Runner,
+    observe: &mut dyn FnMut(Event),
+) -> Result<Evaluation, EvaluationError> {
+    let failed = |reason: String| EvaluationError::Child { file: None, reason };
+    std::thread::scope(|scope| {
+        let (sender, events) = std::sync::mpsc::channel();
+        let evaluation = move || {
+            let lua = vm::new().map_err(|error| failed(format!("failed: {error}")))?;
+            // Whoever no longer listens need not be told.
+            let mut observe = move |event| drop(sender.send(event));
+            evaluator::Evaluator::new(&lua, request, runner, &mut observe).run()
+        };
+        let worker = std::thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, evaluation)
+            .map_err(|error| failed(format!("could not start: {error}")))?;
+        events.iter().for_each(observe);
+        worker.join().unwrap_or_else(|_| Err(failed("failed for a reason of its own".to_owned())))
+    })
+}
+
+/// Stack of the thread that evaluates: Lua allows 200 nested calls, each load is one or more.
+const STACK_BYTES: usize = 64 << 20;
 
 /// What to evaluate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,11 +16,37 @@ pub enum Resolved<'a> {
     Loop,
 }
 
+/// Where following a path ends.
+enum End {
+    At(ImagePath),
+    /// At a path of which there is nothing; with the names that were still to come.
+    Outside(ImagePath),
+    Loop,
+}
+
 impl Rootfs {
     /// Follows `path` through every link on the way and at its end, as a program inside the image
     /// would see it.
     #[must_use]
     pub fn resolve(&self, path: &[u8]) -> Resolved<'_> {
+        match self.follow(path) {
+            End::At(at) => Resolved::Found(self.get(&at)),
+            End::Outside(_) => Resolved::Missing,
+            End::Loop => Resolved::Loop,
+        }
+    }
+
+    /// Where `path` leads out of the image: the path, without links, of which nothing is there.
+    /// `None` if it leads to something, or round in a circle.
+    #[must_use]
+    pub fn leads_out_to(&self, path: &[u8]) -> Option<ImagePath> {
+        match self.follow(path) {
+            End::Outside(outside) => Some(outside),
+            End::At(_) | End::Loop => None,
+        }
+    }
+
+    fn follow(&self, path: &[u8]) -> End {
         let mut todo: Vec<Vec<u8>> = components(path).rev().collect();
         let mut at = ImagePath::root();
         let mut links = 0;
@@ -31,22 +57,29 @@ impl Rootfs {
             }
             let next = at.join_name(&name);
             match self.get(&next) {
-                None => return Resolved::Missing,
                 Some(Node::Symlink(link)) => {
                     links += 1;
                     if links > MAX_LINKS {
-                        return Resolved::Loop;
+                        return End::Loop;
                     }
                     if link.target.first() == Some(&b'/') {
                         at = ImagePath::root();
                     }
                     todo.extend(components(&link.target).rev());
                 }
-                Some(Node::File(_)) if !todo.is_empty() => return Resolved::Missing,
-                Some(_) => at = next,
+                Some(Node::File(_)) if todo.is_empty() => at = next,
+                Some(Node::Directory(_)) => at = next,
+                Some(Node::File(_)) | None => {
+                    let up = |at: &ImagePath| at.split().map_or_else(ImagePath::root, |(up, _)| up);
+                    let rest = todo.iter().rev();
+                    return End::Outside(rest.fold(next, |at, name| match &name[..] {
+                        b".." => up(&at),
+                        name => at.join_name(name),
+                    }));
+                }
             }
         }
-        Resolved::Found(self.get(&at))
+        End::At(at)
     }
 }
 
@@ -89,5 +122,16 @@ mod tests {
         assert_eq!(rootfs.resolve(b"/gone"), Resolved::Missing);
         assert_eq!(rootfs.resolve(b"/usr/bin/bash/x"), Resolved::Missing);
         assert_eq!(rootfs.resolve(b"/"), Resolved::Found(None));
+        for (at, want) in [
+            ("/gone", Some("/nowhere")),
+            ("/gone/x", Some("/nowhere/x")),
+            ("/gone/x/../y", Some("/nowhere/y")),
+            ("/bin/none", Some("/usr/bin/none")),
+            ("/bin/sh/x", Some("/usr/bin/bash/x")),
+            ("/bin/sh", None),
+            ("/loop", None),
+        ] {
+            assert_eq!(rootfs.leads_out_to(at.as_bytes()), want.map(path), "{at}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The shell's module session, from the variables it is handed.
 
+pub mod foreign;
 mod lua_table;
 pub mod module_table;
 #[cfg(test)]

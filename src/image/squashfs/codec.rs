@@ -34,6 +34,15 @@ impl Compression {
         }
     }
 
+    /// The level, where there are levels.
+    #[must_use]
+    pub const fn level(self) -> Option<u8> {
+        match self {
+            Self::Gzip(level) | Self::Zstd(level) => Some(level),
+            Self::None => None,
+        }
+    }
+
     /// The compressor's library and version, for the record of how an image was made.
     #[must_use]
     pub fn library(self) -> String {

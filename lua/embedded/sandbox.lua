@@ -1,0 +1,215 @@
+-- The globals of modulefiles: what Lmod gives them, and nothing else.
+local host, files = ...
+local since = host.since
+local sandbox = {}
+
+local function nothing() end
+
+---- Lua's own
+
+for _, name in ipairs({ "assert", "ipairs", "next", "pairs", "tonumber", "tostring", "type", "_VERSION" }) do
+    sandbox[name] = _G[name]
+end
+sandbox.unpack = table.unpack
+
+-- What must end the evaluation goes through every pcall.
+local protect = pcall
+function sandbox.pcall(called, ...)
+    return host.after_pcall(protect(called, ...))
+end
+
+function sandbox.print(...)
+    local words = {}
+    for i = 1, select("#", ...) do words[i] = tostring((select(i, ...))) end
+    host.shell_text("print", table.concat(words, "\t"))
+end
+
+local function subset(library, names)
+    local chosen = {}
+    for name in names:gmatch("%S+") do chosen[name] = library[name] end
+    return chosen
+end
+
+sandbox.string = subset(string, "byte char find format gmatch gsub len lower match rep reverse sub upper split escape")
+sandbox.table = subset(table, "insert remove sort concat unpack")
+sandbox.table.sqrt, sandbox.table.tan = math.sqrt, math.tan
+sandbox.math = subset(math, "floor ceil min max")
+sandbox.os = subset(os, "clock difftime time date")
+sandbox.os.getenv = host.getenv
+sandbox.os.exit = host.exit
+function sandbox.os.execute(command)
+    if command == nil then return true end
+    local _, success, code = host.run("os.execute", command, false)
+    return success or nil, "exit", code
+end
+sandbox.io = subset(files, "stderr stdout open close write")
+sandbox.package = { cpath = "", path = "", loaded = {}, preload = {} }
+function sandbox.package.loadlib() return nil, "C libraries cannot be loaded", "absent" end
+
+-- Chunks that a modulefile loads itself see the functions of Lua as well.
+local wide = setmetatable({}, { __index = function(_, name)
+    if sandbox[name] ~= nil then return sandbox[name] end
+    if name == "pcall" or name == "xpcall" or name == "load" or name == "require" then return nil end
+    if name == "coroutine" or name == "debug" or name == "collectgarbage" or name == "dofile" then return nil end
+    return _G[name]
+end })
+rawset(wide, "_G", wide)
+
+function sandbox.loadfile(path, mode, env)
+    local text, reason = host.read_file(path)
+    if not text then return nil, reason end
+    return load(text, "@" .. path, "t", env or wide)
+end
+
+function sandbox.require(name)
+    local known = { lfs = sandbox.lfs, posix = sandbox.posix, string = sandbox.string, table = sandbox.table,
+                    math = sandbox.math, os = sandbox.os, io = sandbox.io, strict = true }
+    if known[name] ~= nil then return known[name] end
+    error("module '" .. tostring(name) .. "' not found", 2)
+end
+
+---- Modules
+
+sandbox.load = host.load
+sandbox.try_load, sandbox.try_add = host.try_load, host.try_load
+for name in ([[
+    load_any always_load unload depends_on atleast between latest
+    prepend_path append_path remove_path setenv pushenv unsetenv
+    add_property remove_property set_alias unset_alias set_shell_function unset_shell_function
+    prereq prereq_any conflict family inherit whatis help extensions source_sh complete uncomplete
+    LmodVersion convertToCanonical hierarchyA isPending isloaded isAvail loaded_modules mode
+    moduleStackTraceBack myFileName myModuleFullName myModuleName myModuleUsrName myModuleVersion
+    requireFullName execute
+    pathJoin isDir isFile dirname extname removeExt barefilename splitFileName path_regularize
+]]):gmatch("%S+") do
+    sandbox[name] = host[name]
+end
+sandbox.always_unload = host.unload
+sandbox.userInGroup, sandbox.userInGroups = host.userInGroup, host.userInGroup
+sandbox.LmodError, sandbox.LmodSystemError = host.lmod_error, host.lmod_system_error
+sandbox.LmodWarning, sandbox.LmodMessage = host.lmod_warning, host.lmod_message
+sandbox.LmodMsgRaw, sandbox.LmodBreak = host.lmod_message, host.lmod_break
+sandbox.mgrload, sandbox.color_banner = nothing, nothing
+sandbox.abspath = host.realpath
+
+function sandbox.myShellName() return "bash" end
+function sandbox.myShellType() return "sh" end
+function sandbox.is_spider() return false end
+
+function sandbox.colorize(_, ...)
+    return table.concat({ ... })
+end
+
+function sandbox.mkdir_recursive(path)
+    host.shell_text("mkdir_recursive", path)
+end
+
+function sandbox.isDefined(name) return sandbox[name] ~= nil end
+function sandbox.isNotDefined(name) return sandbox[name] == nil end
+
+---- Programs
+
+function sandbox.subprocess(command)
+    return (host.run("subprocess", command, false))
+end
+
+function sandbox.capture(command, extra)
+    local before = {}
+    for name, value in pairs(extra or {}) do
+        before[name] = host.getenv(name) or false
+        host.set_private(name, tostring(value))
+    end
+    local output, success = host.run("capture", command, true)
+    for name, value in pairs(before) do host.set_private(name, value or nil) end
+    return output, success
+end
+
+function sandbox.UUIDString(epoch)
+    local date = os.date("*t", epoch)
+    local file = io.open("/proc/sys/kernel/random/uuid", "r")
+    local uuid = file and file:read("l") or ""
+    if file then file:close() end
+    return ("%d_%02d_%02d_%02d_%02d_%02d-%s"):format(date.year, date.month, date.day, date.hour, date.min,
+        date.sec, uuid)
+end
+
+---- Lmod 9
+
+if since(9, 0, 0) then
+    sandbox.atmost, sandbox.depends_on_any, sandbox.purge = host.atmost, host.depends_on_any, host.purge
+    sandbox.export_shell_function = host.export_shell_function
+    sandbox.haveDynamicMPATH = nothing
+    sandbox.protected_getenv = host.getenv
+    sandbox.realpath = host.realpath
+    sandbox.io.popen = files.popen
+    function sandbox.myConfig() return nil end
+    function sandbox.myModuleUsrAndAliasName() return host.myModuleUsrName(), host.myModuleUsrName() end
+    function sandbox.dofile() host.lmod_error("dofile is not supported in modulefiles") end
+    function sandbox.loadstring(text, name) return load(text, name, "t", wide) end
+end
+
+---- Subsets of libraries
+
+sandbox.dbg = { active = function() return false end, fini = nothing, print = nothing, print2D = since(9, 0, 0) and nothing or nil,
+                printA = nothing, printT = nothing, start = nothing }
+
+local function attributes(path, wanted, follow)
+    local found = host.attributes(path, follow)
+    if not found then return nil, "cannot obtain information from file '" .. path .. "'" end
+    if type(wanted) == "string" then return found[wanted] end
+    return found
+end
+
+local function refused(name)
+    return function(path)
+        host.shell_text("lfs." .. name, tostring(path))
+        return true
+    end
+end
+
+sandbox.lfs = {
+    attributes = function(path, wanted) return attributes(path, wanted, true) end,
+    symlinkattributes = function(path, wanted) return attributes(path, wanted, false) end,
+    currentdir = function() return host.getenv("PWD") or "/" end,
+    dir = function(path)
+        local names = host.list_directory(path)
+        if not names then error("cannot open " .. path, 2) end
+        local position = 0
+        return function()
+            position = position + 1
+            return names[position]
+        end
+    end,
+    chdir = refused("chdir"), mkdir = refused("mkdir"), rmdir = refused("rmdir"), touch = refused("touch"),
+    lock = refused("lock"), lock_dir = refused("lock_dir"), unlock = refused("unlock"),
+    setmode = function() return true, "binary" end,
+}
+
+local letters = { s = "sysname", n = "nodename", r = "release", v = "version", m = "machine" }
+local kinds = { file = "regular", ["named pipe"] = "fifo", ["char device"] = "character device" }
+
+sandbox.posix = {
+    uname = function(format)
+        local found = host.uname()
+        if format == nil then return found end
+        return (format:gsub("%%(%a)", function(letter) return found[letters[letter]] end))
+    end,
+    setenv = function(name, value)
+        host.set_private(name, value ~= nil and tostring(value) or nil)
+        return 0
+    end,
+    stat = function(path, wanted)
+        local found = host.attributes(path, false)
+        if not found then return nil, path .. ": No such file or directory", 2 end
+        local stat = { type = kinds[found.mode] or found.mode, mode = found.permissions, size = found.size,
+                       ino = found.ino, dev = found.dev, nlink = found.nlink, uid = found.uid, gid = found.gid,
+                       atime = found.access, mtime = found.modification, ctime = found.change }
+        if wanted then return stat[wanted] end
+        return stat
+    end,
+    hostid = function() return 0 end,
+    open = function(path) return nil, tostring(path) .. ": Operation not permitted", 1 end,
+    openlog = nothing, closelog = nothing, syslog = nothing,
+}
+
+return sandbox

@@ -1,0 +1,226 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::base::Epoch;
+use crate::image::{Compression, Format};
+
+/// Freeze the environment modules you have loaded into one container image that runs anywhere
+#[derive(Debug, Parser)]
+#[command(
+    name = "module-export",
+    bin_name = "module-export",
+    version,
+    max_term_width = 100,
+    propagate_version = false
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Freeze the loaded modules (or those named) into an image
+    ///
+    /// With modules loaded: module-export container -a "A. Author". The image's path is printed to
+    /// stdout, everything else to stderr.
+    #[command(visible_alias = "export-container", disable_version_flag = true)]
+    Container(Box<Container>),
+    /// Evaluate modulefiles and print the environment they make
+    Env(EnvVerb),
+    /// Show author, version, modules and sizes of an image
+    Inspect(Inspect),
+    /// Run a command in an image without any container runtime
+    ///
+    /// Needs user namespaces; where they are forbidden it says so and names the Apptainer command.
+    Run(Run),
+    /// Print the code that adds `module export …` to a shell
+    ///
+    /// In bash: source <(module-export hook bash)
+    Hook(Hook),
+    /// Make a small sample stack from this machine's own programs, load it, export it, run it
+    Demo(Demo),
+}
+
+/// Messages and progress.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Talk {
+    /// Say more: every omission, every command that a modulefile ran
+    #[arg(short = 'V', long, conflicts_with = "quiet", help_heading = "Output")]
+    pub(super) verbose: bool,
+    /// Say nothing but errors
+    #[arg(short, long, help_heading = "Output")]
+    pub(super) quiet: bool,
+    /// Print the report as JSON to stdout
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+    /// Colours on stderr
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto, help_heading = "Output")]
+    pub(super) color: When,
+    /// Progress bar on stderr
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto, help_heading = "Output")]
+    pub(super) progress: When,
+}
+
+/// When to do something that only a terminal likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    /// If stderr is a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Container {
+    /// Modules to load into a clean session instead of the loaded ones
+    #[arg(value_name = "MODULE")]
+    pub(super) modules: Vec<String>,
+    /// Who publishes the image: `Name`, `Name <mail>`, `Name <https://orcid.org/…>`; repeatable
+    #[arg(short, long = "author", value_name = "AUTHOR")]
+    pub(super) author: Vec<String>,
+    /// Name of the image (`/` becomes `_`); from the module loaded last if not given
+    #[arg(short, long)]
+    pub(super) name: Option<String>,
+    /// Text appended to the version, which is the date
+    #[arg(short = 'v', long = "version", value_name = "STRING")]
+    pub(super) version: Option<String>,
+    /// Existing directory in which the image lands
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub(super) destination: PathBuf,
+    /// Take the CPU family's generic build of every module in place of the tuned one
+    #[arg(short, long)]
+    pub(super) generic: bool,
+    /// Kind of image
+    #[arg(short, long, value_name = "sif|squashfs", default_value_t = Format::Sif)]
+    pub(super) format: Format,
+    /// What lies under the modules [default: `compat` in EESSI, else `host`]
+    #[arg(long, value_enum)]
+    pub(super) base: Option<BaseName>,
+    /// `gzip`, `zstd` or `none`, with a level as in `gzip:9`
+    ///
+    /// Every kernel mounts gzip; zstd is faster, but kernels before 4.14, EL7's and EL8's cannot
+    /// mount it.
+    #[arg(long, value_name = "C[:LEVEL]")]
+    pub(super) compression: Option<Compression>,
+    /// Directory for scratch; given explicitly, the image is built there and then moved
+    #[arg(long, value_name = "DIR")]
+    pub(super) tmpdir: Option<PathBuf>,
+    /// File or directory to add; repeatable
+    #[arg(long, value_name = "PATH")]
+    pub(super) include: Vec<PathBuf>,
+    /// Pattern of absolute paths to leave out; repeatable
+    #[arg(long, value_name = "GLOB")]
+    pub(super) exclude: Vec<String>,
+    /// Threads [default: the cores of a batch job, else at most 8]
+    #[arg(long, value_name = "N")]
+    pub(super) jobs: Option<std::num::NonZeroUsize>,
+    /// Replace an existing image
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Treat warnings as errors (status 5)
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Time of labels and generated files, and ceiling of all others, in seconds since 1970 UTC
+    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
+    pub(super) epoch: Option<Epoch>,
+    #[command(flatten)]
+    pub(super) talk: Talk,
+}
+
+/// What lies under the modules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum BaseName {
+    /// EESSI's compatibility layer
+    Compat,
+    /// A closure of this machine's own libraries and tools
+    Host,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EnvVerb {
+    /// Modules to load
+    #[arg(value_name = "MODULE")]
+    pub(super) modules: Vec<String>,
+    /// Start from this process's environment as it is, with no modules loaded
+    #[arg(long)]
+    pub(super) clean: bool,
+    /// Directories with modulefiles, in place of `MODULEPATH`
+    #[arg(long, value_name = "DIR[:DIR…]")]
+    pub(super) modulepath: Option<String>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = EnvFormat::Json)]
+    pub(super) format: EnvFormat,
+    /// Whose rules hold where Lmod's versions differ [default: the session's, else 9.2]
+    #[arg(long, value_name = "V")]
+    pub(super) lmod_version: Option<String>,
+}
+
+/// Languages of `env`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum EnvFormat {
+    /// Modules and changed variables
+    Json,
+    /// bash, zsh, ksh, sh
+    Sh,
+    /// csh, tcsh
+    Csh,
+    /// fish
+    Fish,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// The image
+    pub(super) image: PathBuf,
+    /// Print the manifest as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The image
+    pub(super) image: PathBuf,
+    /// Command and arguments [default: a shell]
+    #[arg(last = true, value_name = "CMD")]
+    pub(super) command: Vec<std::ffi::OsString>,
+    /// Directory for the unpacked image
+    #[arg(long, value_name = "DIR")]
+    pub(super) tmpdir: Option<PathBuf>,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Hook {
+    /// bash, zsh, ksh, fish or tcsh; `eessi` for the snippet that EESSI's init can source
+    #[arg(value_enum)]
+    pub(super) shell: Shell,
+}
+
+/// Shells that hooks are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Ksh,
+    Fish,
+    #[value(alias = "csh")]
+    Tcsh,
+    Eessi,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Directory for the sample stack and the image; kept [default: a temporary one, removed]
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+}

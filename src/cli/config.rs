@@ -1,0 +1,88 @@
+//! The configuration files: the user's over the site's.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use crate::environment::Variables;
+
+/// Settings that flags and variables override.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Config {
+    /// Who publishes images: a name or a list of names.
+    #[serde(default)]
+    pub(super) author: Option<Authors>,
+    /// As `--compression`.
+    #[serde(default)]
+    pub(super) compression: Option<String>,
+    /// As `--jobs`.
+    #[serde(default)]
+    pub(super) jobs: Option<std::num::NonZeroUsize>,
+}
+
+/// One name, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Authors {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Authors {
+    pub(super) fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::One(author) => vec![author],
+            Self::Several(authors) => authors,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the site's file and the user's over it; files that are not there say nothing.
+    pub(super) fn read(environment: &Variables) -> anyhow::Result<Self> {
+        let site = Self::from_file(Path::new("/etc/module-export/config.toml"))?;
+        let user = match user_file(environment) {
+            Some(path) => Self::from_file(&path)?,
+            None => Self::default(),
+        };
+        Ok(Self {
+            author: user.author.or(site.author),
+            compression: user.compression.or(site.compression),
+            jobs: user.jobs.or(site.jobs),
+        })
+    }
+
+    fn from_file(path: &Path) -> anyhow::Result<Self> {
+        let shown = || format!("in the configuration file `{}`", path.display());
+        match std::fs::read_to_string(path) {
+            Ok(text) => toml::from_str(&text).with_context(shown),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(shown),
+        }
+    }
+}
+
+fn user_file(environment: &Variables) -> Option<PathBuf> {
+    let set = |name: &str| {
+        environment.get(name).filter(|value| value.starts_with('/')).map(PathBuf::from)
+    };
+    let directory =
+        set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))?;
+    Some(directory.join("module-export/config.toml"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_names_one_author_or_several_and_nothing_unknown() {
+        let parse = |text| toml::from_str::<Config>(text);
+        let authors = |text| parse(text).unwrap().author.unwrap().into_vec();
+        assert_eq!(authors("author = 'A'"), ["A"]);
+        assert_eq!(authors("author = ['A', 'B']"), ["A", "B"]);
+        assert!(parse("auhtor = 'A'").is_err());
+    }
+}

@@ -1,0 +1,319 @@
+//! `container`: from words to an image.
+
+use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Instant;
+
+use super::args::{BaseName, Container};
+use super::config::Config;
+use super::context::Context;
+use super::diagnose::Failure;
+use super::finish;
+use super::freeze::{self, Wish};
+use super::frozen::Frozen;
+use super::output::Output;
+use super::report::Report;
+use super::terminal::Terminal;
+use crate::assemble::{self, Assembled, Codec, Identity};
+use crate::base::{ByteSize, Epoch, Escaped, Progress as _};
+use crate::closure::{self, Base, Closure};
+use crate::environment::Variables;
+use crate::image::{self, Compression, SifOptions, SquashfsOptions};
+use crate::stack::Stack;
+
+/// As many threads as a login node's other users will bear.
+const POLITE_JOBS: usize = 8;
+/// A file name has at most 255 bytes; the ending needs some.
+const NAME_BYTES: usize = 240;
+
+/// What was asked for, checked.
+struct Plan {
+    authors: Vec<String>,
+    name: Option<String>,
+    version: String,
+    compression: Compression,
+    jobs: NonZeroUsize,
+}
+
+/// Freezes the session into an image.
+pub(super) fn container(
+    context: &Context,
+    words: &Container,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let plan = plan(context, words)?;
+    terminal.stage("evaluating modulefiles", None, None);
+    let wish = Wish { modules: words.modules.clone(), generic: words.generic };
+    let mut frozen = freeze::freeze(context, &wish)?;
+    terminal.finish();
+    let identity = Identity {
+        name: plan.name.clone().unwrap_or_else(|| default_name(&frozen)),
+        authors: plan.authors.clone(),
+        version: plan.version.clone(),
+    };
+    let file_name = format!("{}.{}", identity.name, words.format);
+    let mut output =
+        Output::begin(&words.destination, &file_name, words.tmpdir.as_deref(), words.force)?;
+
+    let closure = resolve(context, words, &frozen, terminal)?;
+    let warnings = warnings(context, &mut frozen, &closure);
+    if words.strict && !warnings.is_empty() {
+        for warning in &warnings {
+            terminal.warning(warning);
+        }
+        return Err(Failure::Strict { count: warnings.len() }.into());
+    }
+    let assembled =
+        put_together(&context.environment, words, &frozen, closure, identity, plan.compression)?;
+    output.check_space(ByteSize(image::estimate_bytes(&assembled.rootfs)))?;
+    let written = write(context, words, &plan, &assembled, &mut output, terminal)?;
+    let path = output.commit()?;
+    let (files, content_bytes) = totals(&assembled);
+    let report = Report {
+        image: path,
+        size: ByteSize(written.size),
+        sha256: written.digest,
+        files,
+        content_bytes,
+        seconds: started.elapsed().as_secs_f64(),
+        manifest: assembled.manifest,
+        warnings,
+        differences: frozen.differences,
+        foreign: frozen.foreign,
+        commands: frozen.evaluation.commands,
+    };
+    finish_report(words, &report, terminal)
+}
+
+fn plan(context: &Context, words: &Container) -> anyhow::Result<Plan> {
+    let config = Config::read(&context.environment)?;
+    let compression = match (words.compression, &config.compression) {
+        (Some(compression), _) => compression,
+        (None, Some(text)) => text
+            .parse()
+            .map_err(|error| Failure::Usage(format!("in the configuration file: {error}")))?,
+        (None, None) => Compression::default(),
+    };
+    let date = words.epoch.unwrap_or(context.now).date();
+    let version = match &words.version {
+        Some(text) => format!("{date}-{}", printable("the version (-v)", text)?),
+        None => date,
+    };
+    Ok(Plan {
+        authors: authors(context, words, &config)?,
+        name: words.name.as_deref().map(file_name).transpose()?,
+        version,
+        compression,
+        jobs: words.jobs.or(config.jobs).unwrap_or_else(|| default_jobs(context)),
+    })
+}
+
+fn authors(context: &Context, words: &Container, config: &Config) -> Result<Vec<String>, Failure> {
+    let authors = if words.author.is_empty() {
+        match context
+            .environment
+            .get("MODULE_EXPORT_AUTHOR")
+            .filter(|author| !author.trim().is_empty())
+        {
+            Some(author) => vec![author.clone()],
+            None => config.author.clone().map(super::config::Authors::into_vec).unwrap_or_default(),
+        }
+    } else {
+        words.author.clone()
+    };
+    if authors.is_empty() {
+        return Err(Failure::NoAuthor);
+    }
+    authors.iter().map(|author| printable("the author (-a)", author)).collect()
+}
+
+/// `text` trimmed, if it is one line that a terminal can show.
+fn printable(what: &str, text: &str) -> Result<String, Failure> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Failure::Usage(format!("{what} is empty")));
+    }
+    if Escaped(text).to_string() != text {
+        return Err(Failure::Usage(format!(
+            "{what} holds characters that cannot be shown: `{}`",
+            Escaped(text)
+        )));
+    }
+    Ok(text.to_owned())
+}
+
+/// The image's name as a file name.
+fn file_name(name: &str) -> Result<String, Failure> {
+    let name = printable("the name (-n)", name)?.replace('/', "_");
+    if name == "." || name == ".." {
+        return Err(Failure::Usage(format!("the name (-n) `{name}` is a directory's")));
+    }
+    if name.len() > NAME_BYTES {
+        return Err(Failure::Usage(format!("the name (-n) is longer than {NAME_BYTES} bytes")));
+    }
+    Ok(name)
+}
+
+fn default_name(frozen: &Frozen) -> String {
+    let last = frozen.evaluation.modules.last().map_or("modules", |module| &module.full_name);
+    let prefix = if matches!(frozen.stack, Stack::Eessi(_)) { "EESSI_" } else { "" };
+    let shown = Escaped(last).to_string();
+    format!("{prefix}{}", shown.replace('/', "_")).chars().take(NAME_BYTES / 4).collect()
+}
+
+/// All cores of a batch job; else as many as leave a login node to its other users.
+fn default_jobs(context: &Context) -> NonZeroUsize {
+    let allowed = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let in_job = ["SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID"]
+        .iter()
+        .any(|name| context.environment.contains_key(*name));
+    let polite = NonZeroUsize::new(POLITE_JOBS).unwrap_or(NonZeroUsize::MIN);
+    if in_job { allowed } else { allowed.min(polite) }
+}
+
+fn base_of(words: &Container, frozen: &Frozen) -> Result<Base, Failure> {
+    match (words.base, &frozen.stack) {
+        (Some(BaseName::Host), _) | (None, Stack::Site) => Ok(Base::Host),
+        (Some(BaseName::Compat) | None, Stack::Eessi(_)) => Ok(Base::CompatibilityLayer),
+        (Some(BaseName::Compat), Stack::Site) => Err(Failure::WrongSession(
+            "--base compat needs an EESSI session: this site has no compatibility layer".to_owned(),
+        )),
+    }
+}
+
+fn resolve(
+    context: &Context,
+    words: &Container,
+    frozen: &Frozen,
+    terminal: &Terminal,
+) -> anyhow::Result<Closure> {
+    let include = words.include.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?;
+    let home: Vec<_> =
+        context.environment.get("HOME").map(std::path::PathBuf::from).into_iter().collect();
+    let list = |name: &str| -> Vec<std::path::PathBuf> {
+        let list = frozen.variables.get(name).map(|list| crate::session::split_path(list));
+        list.unwrap_or_default().into_iter().map(Into::into).collect()
+    };
+    let (path, library_path) = (list("PATH"), list("LD_LIBRARY_PATH"));
+    let modules = frozen.module_files();
+    let request = closure::Request {
+        modules: &modules,
+        stack: &frozen.stack,
+        base: base_of(words, frozen)?,
+        include: &include,
+        exclude: &words.exclude,
+        private: &home,
+        path: &path,
+        library_path: &library_path,
+        lmod: frozen.lmod.as_ref(),
+    };
+    Ok(closure::resolve(&request, terminal, &context.interrupt)?)
+}
+
+fn warnings(context: &Context, frozen: &mut Frozen, closure: &Closure) -> Vec<String> {
+    let mut warnings = std::mem::take(&mut frozen.warnings);
+    warnings.extend(
+        context
+            .not_text
+            .iter()
+            .map(|name| format!("the variable {} is not UTF-8 and was ignored", Escaped(name))),
+    );
+    warnings.extend(frozen.differences.iter().map(ToString::to_string));
+    warnings.extend(
+        frozen
+            .foreign
+            .iter()
+            .filter(|foreign| !finish::is_packed(&closure.rootfs, &foreign.path))
+            .map(ToString::to_string),
+    );
+    warnings.extend(closure.warnings.iter().cloned());
+    warnings
+}
+
+fn put_together(
+    session: &Variables,
+    words: &Container,
+    frozen: &Frozen,
+    closure: Closure,
+    identity: Identity,
+    compression: Compression,
+) -> anyhow::Result<Assembled> {
+    let codec = Codec {
+        compression: compression.name().to_owned(),
+        level: compression.level().map(u32::from),
+        library: compression.library(),
+    };
+    let base = base_of(words, frozen)?;
+    let assembly = finish::assembly(session, frozen, closure, identity, codec, base, words.epoch);
+    Ok(assemble::assemble(assembly)?)
+}
+
+fn write(
+    context: &Context,
+    words: &Container,
+    plan: &Plan,
+    assembled: &Assembled,
+    output: &mut Output,
+    terminal: &Terminal,
+) -> anyhow::Result<image::Written> {
+    let time = words.epoch.unwrap_or(Epoch::GENERATED);
+    let squashfs = SquashfsOptions {
+        compression: plan.compression,
+        jobs: plan.jobs,
+        ..SquashfsOptions::default()
+    };
+    let options = SifOptions {
+        architecture: finish::architecture(&assembled.manifest)?,
+        definition: assembled.definition.clone().into_bytes(),
+        inspect_metadata: assembled.inspect_metadata.clone().into_bytes(),
+        time,
+        squashfs,
+    };
+    let file_list = assembled.file_list;
+    let rootfs = &assembled.rootfs;
+    let mut late = |digests: &[Option<image::FileDigest>]| {
+        let digest = |id: crate::rootfs::FileId| {
+            digests.get(id.index()).copied().flatten().map(|digest| (digest.size, digest.sha256))
+        };
+        vec![(file_list, assemble::file_list(rootfs, digest))]
+    };
+    let written = image::write(
+        rootfs,
+        words.format,
+        &options,
+        output.file(),
+        &mut late,
+        terminal,
+        &context.interrupt,
+    )?;
+    terminal.finish();
+    Ok(written)
+}
+
+fn totals(assembled: &Assembled) -> (u64, ByteSize) {
+    let files = assembled.rootfs.files();
+    (files.len() as u64, ByteSize(files.iter().map(|file| file.size).sum()))
+}
+
+fn finish_report(words: &Container, report: &Report, terminal: &Terminal) -> anyhow::Result<()> {
+    for warning in &report.warnings {
+        terminal.warning(warning);
+    }
+    report.show(terminal);
+    let mut stdout = std::io::stdout().lock();
+    if words.talk.json {
+        serde_json::to_writer_pretty(&mut stdout, report)?;
+        writeln!(stdout)?;
+    } else {
+        use std::os::unix::ffi::OsStrExt as _;
+        stdout.write_all(absolute(&report.image).as_os_str().as_bytes())?;
+        writeln!(stdout)?;
+    }
+    Ok(stdout.flush()?)
+}
+
+fn absolute(path: &Path) -> std::path::PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

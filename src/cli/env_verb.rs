@@ -1,0 +1,86 @@
+//! `env`: modulefiles evaluated, and the environment that they make.
+
+use std::io::Write as _;
+
+use serde_json::json;
+
+use super::args::{EnvFormat, EnvVerb};
+use super::context::Context;
+use super::freeze::{self, NEWEST_LMOD, Wish};
+use super::hook::{csh_quoted, fish_quoted};
+use super::terminal::Terminal;
+use crate::base::Escaped;
+use crate::environment::{Variables, leak};
+use crate::modulefile::{Evaluation, Limits, Request};
+
+/// Prints the environment.
+pub(super) fn env(context: &Context, words: &EnvVerb, terminal: &Terminal) -> anyhow::Result<()> {
+    let evaluation = if words.clean || words.modulepath.is_some() {
+        evaluate_clean(context, words)?
+    } else {
+        let wish = Wish { modules: words.modules.clone(), generic: false };
+        freeze::freeze(context, &wish)?.evaluation
+    };
+    for message in &evaluation.messages {
+        let text = format!("{}: {}", Escaped(&message.origin), Escaped(message.text.trim()));
+        if message.warning { terminal.warning(&text) } else { terminal.say(&text) }
+    }
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(printed(&evaluation, words.format)?.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
+/// The process's environment, without modules that are loaded in it.
+fn evaluate_clean(context: &Context, words: &EnvVerb) -> anyhow::Result<Evaluation> {
+    let state = |name: &str| {
+        name.starts_with("_ModuleTable")
+            || name.starts_with("__LMOD_")
+            || matches!(name, "LOADEDMODULES" | "_LMFILES_")
+    };
+    let mut environment: Variables = context
+        .environment
+        .iter()
+        .filter(|(name, _)| !state(name))
+        .map(|(n, v)| (n.clone(), v.clone()))
+        .collect();
+    if let Some(modulepath) = &words.modulepath {
+        environment.insert("MODULEPATH".to_owned(), modulepath.clone());
+    }
+    let version = words.lmod_version.clone().or_else(|| environment.get("LMOD_VERSION").cloned());
+    let request = Request {
+        environment,
+        load: words.modules.clone(),
+        pins: Vec::new(),
+        pinned_only: false,
+        lmod_version: version.unwrap_or_else(|| NEWEST_LMOD.to_owned()),
+        limits: Limits { time: context.evaluation_time, ..Limits::default() },
+    };
+    Ok(crate::modulefile::evaluate_in_child(&context.program, &request, &context.interrupt)?)
+}
+
+fn printed(evaluation: &Evaluation, format: EnvFormat) -> anyhow::Result<String> {
+    if format == EnvFormat::Json {
+        let modules = evaluation
+            .modules
+            .iter()
+            .map(|module| json!({ "name": module.full_name, "file": module.file }));
+        let document =
+            json!({ "modules": modules.collect::<Vec<_>>(), "env": evaluation.environment });
+        return Ok(serde_json::to_string_pretty(&document)? + "\n");
+    }
+    let lines = evaluation.environment.iter().filter(|(name, _)| leak::is_shell_name(name));
+    Ok(lines.map(|(name, value)| line(name, value.as_deref(), format)).collect())
+}
+
+fn line(name: &str, value: Option<&str>, format: EnvFormat) -> String {
+    match (format, value) {
+        (EnvFormat::Csh, Some(value)) => format!("setenv {name} {};\n", csh_quoted(value)),
+        (EnvFormat::Csh, None) => format!("unsetenv {name};\n"),
+        (EnvFormat::Fish, Some(value)) => format!("set -gx {name} {};\n", fish_quoted(value)),
+        (EnvFormat::Fish, None) => format!("set -e {name};\n"),
+        (EnvFormat::Sh | EnvFormat::Json, Some(value)) => {
+            format!("export {name}={};\n", shell_words::quote(value))
+        }
+        (EnvFormat::Sh | EnvFormat::Json, None) => format!("unset {name};\n"),
+    }
+}

@@ -1,0 +1,199 @@
+//! What the image's environment can be only once its files are known.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use super::diagnose::Failure;
+use super::frozen::Frozen;
+use crate::assemble::{
+    Assembly, BaseLayer, Codec, Cpu, CpuGuard, Identity, Manifest, ManifestModule,
+};
+use crate::base::{Epoch, Escaped};
+use crate::closure::{Base, Closure};
+use crate::environment::Variables;
+use crate::image::sif::Architecture;
+use crate::rootfs::{Resolved, Rootfs};
+use crate::session::split_path;
+use crate::stack::{Eessi, Stack};
+
+/// What keeps programs off the reader's home, and Lmod off its caches. A modulefile's own values
+/// win.
+const IMAGE_VARIABLES: &[(&str, &str)] = &[
+    ("BASH_ENV", "/.module-export/bash_env"),
+    ("JULIA_LOAD_PATH", "@:@stdlib"),
+    ("LMOD_IGNORE_CACHE", "yes"),
+    ("LMOD_SHORT_TIME", "86400"),
+    ("PYTHONNOUSERSITE", "1"),
+    ("R_ENVIRON_USER", "/.module-export/home/.Renviron"),
+    ("R_LIBS_USER", "/.module-export/home/R"),
+    ("R_PROFILE_USER", "/.module-export/home/.Rprofile"),
+];
+
+/// Everything that goes into the image.
+pub(super) fn assembly(
+    session: &Variables,
+    frozen: &Frozen,
+    closure: Closure,
+    identity: Identity,
+    codec: Codec,
+    base: Base,
+    epoch: Option<Epoch>,
+) -> Assembly {
+    let eessi = match &frozen.stack {
+        Stack::Eessi(eessi) => Some(eessi),
+        Stack::Site => None,
+    };
+    let layer = eessi.filter(|_| base == Base::CompatibilityLayer).map(Eessi::compatibility_layer);
+    let cpu = cpu(eessi);
+    let guard = (!cpu.features.is_empty()).then(|| CpuGuard {
+        target: cpu.targets.first().cloned().unwrap_or_default(),
+        flags: cpu.features.clone(),
+    });
+    Assembly {
+        identity,
+        environment: environment(session, frozen, &closure.rootfs, layer.as_deref()),
+        unset: frozen.unset.clone(),
+        modules: modules(frozen, &closure),
+        guarded: guarded(frozen, &closure),
+        base: BaseLayer {
+            kind: if base == Base::Host { "host" } else { "compat" }.to_owned(),
+            path: layer.clone(),
+            stack_version: eessi.map(|eessi| eessi.version.clone()),
+        },
+        guard,
+        cpu,
+        codec,
+        epoch,
+        layer,
+        closure,
+    }
+}
+
+fn environment(
+    session: &Variables,
+    frozen: &Frozen,
+    rootfs: &Rootfs,
+    layer: Option<&Path>,
+) -> Variables {
+    let mut variables: Variables =
+        IMAGE_VARIABLES.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    variables.insert("LANG".to_owned(), locale(rootfs, layer).to_owned());
+    variables.extend(frozen.variables.clone());
+    super::included::apply(&mut variables, session, frozen, rootfs);
+    let packed = |directories: Vec<String>| -> Vec<String> {
+        directories
+            .into_iter()
+            .filter(|directory| {
+                is_packed(rootfs, Path::new(directory)) || is_site(frozen, directory)
+            })
+            .collect()
+    };
+    let modulepath =
+        packed(variables.get("MODULEPATH").map(|path| split_path(path)).unwrap_or_default());
+    let base = packed(frozen.base_modulepath.clone());
+    variables.extend(frozen.module_state(&modulepath, &base));
+    variables.insert("MODULEPATH".to_owned(), modulepath.join(":"));
+    if !variables.get("LMOD_CMD").is_some_and(|command| is_packed(rootfs, Path::new(command))) {
+        variables.retain(|name, _| !name.starts_with("LMOD_") || name.starts_with("LMOD_FAMILY_"));
+    }
+    variables
+}
+
+/// Whether `directory` is one where a site may bind its own modules.
+fn is_site(frozen: &Frozen, directory: &str) -> bool {
+    matches!(&frozen.stack, Stack::Eessi(eessi) if Path::new(directory).starts_with(eessi.host_injections()))
+}
+
+/// Whether `path` is in the image.
+pub(super) fn is_packed(rootfs: &Rootfs, path: &Path) -> bool {
+    matches!(rootfs.resolve(path.as_os_str().as_bytes()), Resolved::Found(_))
+}
+
+/// A locale that the packed C library has, UTF-8 if possible; another would make every program
+/// warn. Only a layer's own C library looks into the layer.
+fn locale(rootfs: &Rootfs, layer: Option<&Path>) -> &'static str {
+    let root = layer.unwrap_or(Path::new("/"));
+    let directory = root.join("usr/lib/locale");
+    let has = |name: &str| is_packed(rootfs, &directory.join(name));
+    let found = if has("C.utf8") || has("C.UTF-8") {
+        "C.UTF-8"
+    } else if has("en_US.utf8") || has("locale-archive") {
+        "en_US.UTF-8"
+    } else {
+        return "C";
+    };
+    let libraries =
+        ["lib64/libc.so.6", "lib/libc.so.6", "usr/lib64/libc.so.6", "usr/lib/libc.so.6"];
+    let looks_there = layer.is_none()
+        || libraries.iter().any(|name| {
+            let text = directory.as_os_str().as_bytes();
+            std::fs::read(root.join(name))
+                .is_ok_and(|libc| libc.windows(text.len()).any(|window| window == text))
+        });
+    if looks_there { found } else { "C" }
+}
+
+fn modules(frozen: &Frozen, closure: &Closure) -> Vec<ManifestModule> {
+    let installations = frozen.evaluation.modules.iter().map(|module| {
+        let installation = closure
+            .installations
+            .iter()
+            .find(|installation| installation.module == module.full_name);
+        let description = module.whatis.iter().find_map(|text| text.strip_prefix("Description:"));
+        ManifestModule {
+            name: module.full_name.clone(),
+            requested: module.stack_depth == 0,
+            modulefile: module.file.clone(),
+            prefixes: installation.map(|i| i.prefixes.clone()).unwrap_or_default(),
+            files: installation.map_or(0, |i| i.files),
+            bytes: installation.map(|i| i.bytes).unwrap_or_default(),
+            description: description.map(|text| text.trim().to_owned()),
+            dependencies: module.dependencies.clone(),
+        }
+    });
+    installations.collect()
+}
+
+/// The directories that a host's mount would hide: the stack, or each installation.
+fn guarded(frozen: &Frozen, closure: &Closure) -> Vec<String> {
+    let mut roots: Vec<_> = match &frozen.stack {
+        Stack::Eessi(eessi) => vec![eessi.repository.clone()],
+        Stack::Site => Vec::new(),
+    };
+    let stack = roots.clone();
+    let prefixes = closure.installations.iter().flat_map(|installation| &installation.prefixes);
+    let modulefiles =
+        closure.installations.iter().filter_map(|installation| installation.modulefile.parent());
+    for path in prefixes.map(std::path::PathBuf::as_path).chain(modulefiles) {
+        if !stack.iter().any(|root| path.starts_with(root)) {
+            roots.push(path.to_owned());
+        }
+    }
+    let mut roots: Vec<_> = roots.iter().map(|root| root.to_string_lossy().into_owned()).collect();
+    roots.sort();
+    roots.dedup();
+    roots
+}
+
+fn cpu(eessi: Option<&Eessi>) -> Cpu {
+    let machine = rustix::system::uname().machine().to_string_lossy().into_owned();
+    let Some(eessi) = eessi else {
+        return Cpu { targets: vec![machine.clone()], architecture: machine, features: Vec::new() };
+    };
+    let spec = eessi.target_specs().into_iter().find(|spec| spec.target == eessi.target);
+    Cpu {
+        architecture: eessi.cpu_family.clone(),
+        targets: vec![eessi.target.clone()],
+        features: spec.filter(|_| !eessi.is_generic()).map(|spec| spec.flags).unwrap_or_default(),
+    }
+}
+
+/// The architecture as a SIF names it.
+pub(super) fn architecture(manifest: &Manifest) -> Result<Architecture, Failure> {
+    manifest.cpu.architecture.parse().map_err(|_| {
+        Failure::Cannot(format!(
+            "a SIF cannot name the architecture `{}`",
+            Escaped(&manifest.cpu.architecture)
+        ))
+    })
+}

@@ -1,0 +1,150 @@
+//! What an export did, for people and as JSON.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::terminal::Terminal;
+use crate::assemble::Manifest;
+use crate::base::{ByteSize, Digest, Escaped};
+use crate::environment::fidelity::Difference;
+use crate::modulefile::Command;
+use crate::session::foreign::Foreign;
+
+/// The report of `container`.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    /// The image.
+    pub(super) image: PathBuf,
+    /// Its size in bytes.
+    pub(super) size: ByteSize,
+    /// SHA-256 of the file.
+    pub(super) sha256: Digest,
+    /// Files in it, and their bytes before compression.
+    pub(super) files: u64,
+    pub(super) content_bytes: ByteSize,
+    /// Wall-clock seconds.
+    pub(super) seconds: f64,
+    /// As it stands in the image.
+    pub(super) manifest: Manifest,
+    /// Everything the user should know, each a sentence.
+    pub(super) warnings: Vec<String>,
+    /// Those of them that the fidelity check found.
+    pub(super) differences: Vec<Difference>,
+    /// Those that name software which no module gives.
+    pub(super) foreign: Vec<Foreign>,
+    /// What modulefiles ran, or handed to the shell.
+    pub(super) commands: Vec<Command>,
+}
+
+/// How many of a kind are listed where nobody asked for all.
+const FEW: usize = 6;
+
+impl Report {
+    /// The closing report, to stderr.
+    pub(super) fn show(&self, terminal: &Terminal) {
+        let manifest = &self.manifest;
+        let path = self.image.to_string_lossy();
+        terminal.say(&format!(
+            "{}: {} ({} in {} files before compression), {:.1} s",
+            Escaped(&path),
+            self.size,
+            self.content_bytes,
+            self.files,
+            self.seconds
+        ));
+        terminal.say(&format!("  sha256     {}", self.sha256));
+        terminal.say(&format!("  modules    {}", self.modules(terminal.verbose)));
+        terminal.say(&format!("  starts on  {}", starts_on(manifest)));
+        self.show_omissions(terminal);
+        for bind in &manifest.bind_points {
+            if terminal.verbose {
+                let (path, target) = (bind.path.to_string_lossy(), bind.target.to_string_lossy());
+                terminal.say(&format!(
+                    "  bind point {} -> {} ({})",
+                    Escaped(&path),
+                    Escaped(&target),
+                    Escaped(&bind.purpose)
+                ));
+            }
+        }
+        if !manifest.bind_points.is_empty() && !terminal.verbose {
+            terminal.say(&format!(
+                "  binds      {} links into per-site places stay links (--verbose lists them)",
+                manifest.bind_points.len()
+            ));
+        }
+        if manifest.codec.compression == "zstd" {
+            terminal.say("  mounts on  kernels from 4.14 on, not EL7's and EL8's (zstd)");
+        }
+        for command in self.commands.iter().filter(|_| terminal.verbose) {
+            terminal.say(&format!(
+                "  {} of {}: {}",
+                Escaped(&command.function),
+                Escaped(&command.origin),
+                Escaped(&command.text)
+            ));
+        }
+        let quoted = shell_words::quote(&path);
+        terminal.say(&format!("  run it     apptainer exec {} COMMAND", Escaped(&quoted)));
+        terminal.say(&format!("             module-export run {} -- COMMAND", Escaped(&quoted)));
+    }
+
+    fn modules(&self, all: bool) -> String {
+        let names: Vec<_> = self
+            .manifest
+            .modules
+            .iter()
+            .filter(|m| all || m.requested)
+            .map(|m| Escaped(&m.name).to_string())
+            .collect();
+        let rest = self.manifest.modules.len() - names.len();
+        let more = if rest > 0 { format!(" and {rest} that they load") } else { String::new() };
+        names.join(", ") + &more
+    }
+
+    fn show_omissions(&self, terminal: &Terminal) {
+        let omissions = &self.manifest.omissions;
+        if terminal.verbose {
+            for omission in omissions {
+                terminal.say(&format!(
+                    "  left out   {} ({})",
+                    Escaped(&omission.path.to_string_lossy()),
+                    Escaped(&omission.reason)
+                ));
+            }
+            return;
+        }
+        let mut reasons: Vec<(&str, usize)> = Vec::new();
+        for omission in omissions {
+            match reasons.iter_mut().find(|(reason, _)| *reason == omission.reason) {
+                Some((_, count)) => *count += 1,
+                None => reasons.push((&omission.reason, 1)),
+            }
+        }
+        reasons.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        let few: Vec<_> = reasons
+            .iter()
+            .take(FEW)
+            .map(|(reason, count)| format!("{count} × {}", Escaped(reason)))
+            .collect();
+        let more = if reasons.len() > FEW { ", …" } else { "" };
+        if !few.is_empty() {
+            terminal.say(&format!("  left out   {}{more} (--verbose names each)", few.join(", ")));
+        }
+    }
+}
+
+fn starts_on(manifest: &Manifest) -> String {
+    let targets = manifest.cpu.targets.join(", ");
+    if manifest.cpu.features.is_empty() {
+        format!("any {} CPU ({})", Escaped(&manifest.cpu.architecture), Escaped(&targets))
+    } else {
+        format!(
+            "{} CPUs with {} ({})",
+            Escaped(&manifest.cpu.architecture),
+            Escaped(&manifest.cpu.features.join(" ")),
+            Escaped(&targets)
+        )
+    }
+}

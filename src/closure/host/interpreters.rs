@@ -1,0 +1,65 @@
+//! What an interpreter of scripts needs besides itself, known by where distributions put it.
+
+use std::path::{Path, PathBuf};
+
+/// The directories, of those that exist, from which the interpreter at `program` (links followed)
+/// loads its standard library. `libraries` are the directories of this machine's libraries.
+pub(super) fn library_directories(program: &Path, libraries: &[PathBuf]) -> Vec<PathBuf> {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    // <prefix>/bin/<name>
+    let Some(prefix) = program.parent().and_then(Path::parent) else { return Vec::new() };
+    let prefix = if prefix == Path::new("/") { Path::new("/usr") } else { prefix };
+    let below = |paths: &[&str]| paths.iter().map(|path| prefix.join(path)).collect::<Vec<_>>();
+    let mut found = if name.starts_with("python") {
+        below(&[&format!("lib/{name}"), &format!("lib64/{name}")])
+    } else if name.starts_with("perl") {
+        let mut found = below(&["share/perl", "share/perl5", "lib/perl5", "lib64/perl5"]);
+        for directory in libraries.iter().filter(|directory| directory.starts_with(prefix)) {
+            found.extend(["perl", "perl5", "perl-base"].map(|name| directory.join(name)));
+        }
+        found
+    } else if let Some(version) = name.strip_prefix("tclsh") {
+        let tcl = format!("tcl{version}");
+        below(&[
+            &format!("lib/{tcl}"),
+            &format!("lib64/{tcl}"),
+            &format!("share/{tcl}"),
+            &format!("share/tcltk/{tcl}"),
+        ])
+    } else {
+        Vec::new()
+    };
+    found.retain(|directory| directory.is_dir());
+    found.dedup();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_of_an_interpreter_lies_below_its_prefix() {
+        let root = tempfile::tempdir().unwrap();
+        for path in [
+            "lib/python3.11",
+            "lib/python3",
+            "lib/x86/perl-base",
+            "share/perl5",
+            "share/tcltk/tcl8.6",
+        ] {
+            std::fs::create_dir_all(root.path().join(path)).unwrap();
+        }
+        let libraries = [root.path().join("lib/x86")];
+        for (program, want) in [
+            ("bin/python3.11", &["lib/python3.11"][..]),
+            ("bin/perl", &["share/perl5", "lib/x86/perl-base"]),
+            ("bin/tclsh8.6", &["share/tcltk/tcl8.6"]),
+            ("bin/bash", &[]),
+        ] {
+            let got = library_directories(&root.path().join(program), &libraries);
+            let want: Vec<_> = want.iter().map(|path| root.path().join(path)).collect();
+            assert_eq!(got, want, "{program}");
+        }
+    }
+}

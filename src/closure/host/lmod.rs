@@ -1,0 +1,86 @@
+//! The session's Lmod: its tree, its configuration, and the Lua modules that it loads.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::reason;
+use crate::base::fs::sorted_dir;
+use crate::closure::collect::Collector;
+use crate::closure::{ClosureError, Reason};
+use crate::stack::LmodInstallation;
+
+/// What Lmod requires from outside its tree begins with one of these.
+const LUA_MODULES: [&[u8]; 9] =
+    [b"lfs", b"posix", b"term", b"json", b"dkjson", b"cjson", b"lpeg", b"re.lua", b"std"];
+
+/// Most of `libexec/lmod` that is read for its search paths, in bytes.
+const MAX_COMMAND: usize = 1 << 20;
+
+/// Adds the installation.
+pub(super) fn add(
+    collector: &mut Collector<'_>,
+    lmod: &LmodInstallation,
+) -> Result<(), ClosureError> {
+    let reason = reason("lmod");
+    collector.add(&lmod.package, &reason)?;
+    collector.add(&lmod.command, &reason)?;
+    for path in &lmod.configuration {
+        add_configuration(collector, path, &reason)?;
+    }
+    let command = std::fs::read(&lmod.command).unwrap_or_default();
+    let command = command.get(..MAX_COMMAND.min(command.len())).unwrap_or_default();
+    for directory in lua_directories(command) {
+        for name in sorted_dir(&directory).unwrap_or_default() {
+            if LUA_MODULES.iter().any(|module| name.as_bytes().starts_with(module)) {
+                collector.add(&directory.join(name), &reason)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds a file of Lmod's configuration, or the files in a directory of them. Directories in it are
+/// often module trees, which are not packed.
+fn add_configuration(
+    collector: &mut Collector<'_>,
+    path: &Path,
+    reason: &Reason,
+) -> Result<(), ClosureError> {
+    let names = if path.is_dir() { sorted_dir(path).unwrap_or_default() } else { Vec::new() };
+    let inside = names.into_iter().map(|name| path.join(name)).filter(|file| file.is_file());
+    let itself = path.is_file().then(|| path.to_owned());
+    for file in inside.chain(itself) {
+        collector.add(&file, reason)?;
+    }
+    Ok(())
+}
+
+/// The directories of the templates, `/usr/share/lua/5.3/?.lua`, that the command has built in.
+///
+/// Source: Lmod `src/lmod.in.lua`, `sys_lua_path` and `sys_lua_cpath`.
+fn lua_directories(command: &[u8]) -> BTreeSet<PathBuf> {
+    let words = command.split(|byte| b";\"' \t\n".contains(byte));
+    let templates = words.filter_map(|word| {
+        let end = word.iter().position(|&byte| byte == b'?')?;
+        let directory = word.get(..end)?.strip_suffix(b"/")?;
+        Some(Path::new(OsStr::from_bytes(directory)))
+    });
+    templates.filter(|directory| directory.is_absolute()).map(Path::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn search_paths_are_found_in_the_command() {
+        let command = br#"#!/usr/bin/lua5.3
+            local sys_lua_path = "/usr/share/lua/5.3/?.lua;/usr/share/lua/5.3/?/init.lua;./?.lua"
+            local sys_lua_cpath = "@sys@;/usr/lib/lua/5.3/?.so;/usr/lib/lua/5.3/loadall.so;"
+            if x == '?' then end"#;
+        let want = ["/usr/lib/lua/5.3", "/usr/share/lua/5.3"].map(PathBuf::from);
+        assert_eq!(lua_directories(command), want.into());
+    }
+}

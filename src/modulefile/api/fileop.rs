@@ -1,0 +1,188 @@
+//! Functions on paths and files.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use mlua::{Lua, Table, Value, Variadic};
+
+use crate::base::fs::sorted_dir;
+use crate::environment::path;
+
+use super::super::evaluator::Evaluator;
+use super::{Host, string};
+
+pub(super) fn install<'env>(
+    host: &Host<'_, 'env>,
+    evaluator: &'env Evaluator<'_>,
+) -> mlua::Result<()> {
+    install_paths(host, evaluator)?;
+    host.define("isDir", |_, path: Option<String>| {
+        Ok(path.is_some_and(|path| Path::new(&path).is_dir()))
+    })?;
+    host.define("isFile", |_, path: Option<String>| {
+        let metadata = path.and_then(|path| fs::symlink_metadata(path).ok());
+        Ok(metadata.is_some_and(|one| one.is_file() || one.file_type().is_symlink()))
+    })?;
+    host.define("attributes", |lua, (path, follow): (String, bool)| {
+        let path = Path::new(&path);
+        let metadata = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
+        metadata.ok().map(|metadata| attributes(lua, &metadata)).transpose()
+    })?;
+    host.define("list_directory", |_, path: String| {
+        let names = sorted_dir(Path::new(&path)).ok();
+        Ok(names.map(|names| {
+            let names = names.into_iter().map(|name| name.to_string_lossy().into_owned());
+            [".".to_owned(), "..".to_owned()].into_iter().chain(names).collect::<Vec<_>>()
+        }))
+    })?;
+    host.define("uname", |lua, ()| {
+        let uname = rustix::system::uname();
+        let table = lua.create_table()?;
+        table.set("sysname", uname.sysname().to_string_lossy())?;
+        table.set("nodename", uname.nodename().to_string_lossy())?;
+        table.set("release", uname.release().to_string_lossy())?;
+        table.set("version", uname.version().to_string_lossy())?;
+        table.set("machine", uname.machine().to_string_lossy())?;
+        Ok(table)
+    })
+}
+
+fn install_paths<'env>(host: &Host<'_, 'env>, evaluator: &'env Evaluator<'_>) -> mlua::Result<()> {
+    host.define("path_regularize", move |_, (path, full): (Option<String>, Value)| {
+        let full = !matches!(full, Value::Nil | Value::Boolean(false));
+        Ok(path.map(|path| evaluator.regularize(&path, full)))
+    })?;
+    host.define("pathJoin", move |_, parts: Variadic<Value>| evaluator.path_join(&parts))?;
+    host.define("dirname", |_, path: Option<String>| Ok(path.map(|path| split(&path).0)))?;
+    host.define("barefilename", |_, path: Option<String>| Ok(path.map(|path| split(&path).1)))?;
+    host.define("splitFileName", |_, path: Option<String>| {
+        Ok(path.map_or((None, None), |path| {
+            let (directory, name) = split(&path);
+            (Some(directory), Some(name))
+        }))
+    })?;
+    host.define("extname", |_, path: Option<String>| {
+        Ok(path.map(|path| path[extension(&path).unwrap_or(path.len())..].to_owned()))
+    })?;
+    host.define("removeExt", |_, path: Option<String>| {
+        Ok(path.map(|path| path[..extension(&path).unwrap_or(path.len())].to_owned()))
+    })?;
+    host.define("realpath", |_, path: Option<String>| {
+        let real = path.and_then(|path| fs::canonicalize(path.trim()).ok());
+        Ok(real.map(|path| path.to_string_lossy().into_owned()))
+    })
+}
+
+/// `a/b` → `a/` and `b`; a directory of none is `./`.
+fn split(path: &str) -> (String, String) {
+    match path.rfind('/') {
+        Some(at) => (path[..=at].to_owned(), path[at + 1..].to_owned()),
+        None => ("./".to_owned(), path.to_owned()),
+    }
+}
+
+/// Where the extension of the last component begins.
+fn extension(path: &str) -> Option<usize> {
+    let name = path.rfind('/').map_or(0, |at| at + 1);
+    path[name..].rfind('.').map(|at| name + at)
+}
+
+impl Evaluator<'_> {
+    fn regularize(&self, path: &str, full: bool) -> String {
+        let mut clean = path::regularize(path, self.rules.cleaning());
+        if full {
+            clean = without_parents(&clean);
+        }
+        // Lmod 8 writes an empty path as a blank.
+        if clean.is_empty() && !self.rules.since(9, 0, 0) { " ".to_owned() } else { clean }
+    }
+
+    fn path_join(&self, parts: &[Value]) -> mlua::Result<String> {
+        let mut joined: Vec<String> = Vec::new();
+        for (at, part) in parts.iter().enumerate() {
+            if matches!(part, Value::Nil | Value::Boolean(false)) {
+                continue;
+            }
+            let Some(text) = string(part) else {
+                let reason = format!("pathJoin: argument {} is no string", at + 1);
+                return Err(mlua::Error::RuntimeError(reason));
+            };
+            let text = if self.rules.since(9, 0, 0) { text.as_str() } else { text.trim() };
+            let part = if at > 0 { text.trim_start_matches('/') } else { text };
+            let bare = part.trim_end_matches('/');
+            if !bare.is_empty() {
+                joined.push(bare.to_owned());
+            } else if at == 0 && part.starts_with('/') {
+                joined.push(String::new());
+            }
+        }
+        let joined = if joined.len() == 1 && joined.concat().is_empty() {
+            "/".to_owned()
+        } else {
+            joined.join("/")
+        };
+        Ok(self.regularize(&joined, false))
+    }
+}
+
+/// Resolves `..` as Lmod does: at the beginning it vanishes.
+fn without_parents(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        if part == ".." && kept.last() != Some(&"..") {
+            kept.pop();
+        } else {
+            kept.push(part);
+        }
+    }
+    kept.join("/")
+}
+
+/// What `lfs.attributes` tells of a file.
+fn attributes(lua: &Lua, metadata: &fs::Metadata) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    let kind = metadata.file_type();
+    let mode = if kind.is_dir() {
+        "directory"
+    } else if kind.is_file() {
+        "file"
+    } else if kind.is_symlink() {
+        "link"
+    } else if kind.is_fifo() {
+        "named pipe"
+    } else if kind.is_socket() {
+        "socket"
+    } else if kind.is_char_device() {
+        "char device"
+    } else if kind.is_block_device() {
+        "block device"
+    } else {
+        "other"
+    };
+    table.set("mode", mode)?;
+    table.set("permissions", permissions(metadata.mode()))?;
+    for (name, value) in [
+        ("dev", metadata.dev()),
+        ("ino", metadata.ino()),
+        ("nlink", metadata.nlink()),
+        ("uid", u64::from(metadata.uid())),
+        ("gid", u64::from(metadata.gid())),
+        ("rdev", metadata.rdev()),
+        ("size", metadata.size()),
+        ("blocks", metadata.blocks()),
+        ("blksize", metadata.blksize()),
+    ] {
+        table.set(name, value)?;
+    }
+    table.set("access", metadata.atime())?;
+    table.set("modification", metadata.mtime())?;
+    table.set("change", metadata.ctime())?;
+    Ok(table)
+}
+
+/// `rwxr-xr-x`.
+fn permissions(mode: u32) -> String {
+    let letters = "rwxrwxrwx".chars().enumerate();
+    letters.map(|(at, letter)| if mode & (0o400 >> at) == 0 { '-' } else { letter }).collect()
+}

@@ -1,0 +1,229 @@
+//! Functions that tell: messages, help, properties, and texts for the user's shell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mlua::{MultiValue, Table, Value};
+
+use super::super::evaluator::Evaluator;
+use super::super::state::Mode;
+use super::super::{Command, Message};
+use super::{Host, modes, scalar, string};
+
+pub(super) fn install<'env>(
+    host: &Host<'_, 'env>,
+    evaluator: &'env Evaluator<'_>,
+) -> mlua::Result<()> {
+    let ev = evaluator;
+    host.define("lmod_error", move |_, words| ev.lmod_error(words))?;
+    host.define("lmod_system_error", move |_, words| Err::<(), _>(ev.refuse(ev.words(words)?)))?;
+    host.define("lmod_warning", move |_, words| ev.message(true, words))?;
+    host.define("lmod_message", move |_, words| ev.message(false, words))?;
+    host.define("whatis", move |_, words| {
+        ev.describe("whatis", words, |entry, text| entry.whatis.push(text))
+    })?;
+    host.define("help", move |_, words| {
+        ev.describe("help", words, |entry, text| {
+            let help = entry.help.get_or_insert_default();
+            help.push_str(&text);
+        })
+    })?;
+    host.define("extensions", move |_, words| ev.describe("extensions", words, |_, _| ()))?;
+    host.define("add_property", move |_, words| ev.property(words, true))?;
+    host.define("remove_property", move |_, words| ev.property(words, false))?;
+    host.define("execute", move |_, call: Value| ev.execute(&call))?;
+    host.define("shell_text", move |_, (function, text): (String, String)| {
+        ev.shell_text(&function, text);
+        Ok(())
+    })?;
+    for name in ["set_alias", "set_shell_function", "complete", "export_shell_function"] {
+        host.define(name, move |_, words| ev.shell_definition(name, words))?;
+    }
+    for name in ["unset_alias", "unset_shell_function", "uncomplete"] {
+        host.define(name, move |_, words| ev.shell_undefinition(name, words))?;
+    }
+    Ok(())
+}
+
+impl Evaluator<'_> {
+    fn words(&self, words: MultiValue) -> mlua::Result<String> {
+        let mut texts = Vec::new();
+        for word in words {
+            match &word {
+                Value::Table(table) => {
+                    let text = string(&table.raw_get("msg")?);
+                    texts.extend(text.or(string(&table.raw_get(1)?)));
+                }
+                word => texts.extend(scalar(self.lua, word)?),
+            }
+        }
+        Ok(texts.join(" ").trim_end().to_owned())
+    }
+
+    fn lmod_error(&self, words: MultiValue) -> mlua::Result<()> {
+        let text = self.words(words)?;
+        self.report(text)
+    }
+
+    fn message(&self, warning: bool, words: MultiValue) -> mlua::Result<()> {
+        let text = self.words(words)?;
+        let mut state = self.state.borrow_mut();
+        let quiet = ["LMOD_QUIET", "LMOD_EXPERT"].iter().any(|name| state.getenv(name).is_some());
+        if !quiet {
+            let origin = state.origin();
+            state.messages.push(Message { origin, warning, text });
+        }
+        Ok(())
+    }
+
+    fn describe(
+        &self,
+        function: &str,
+        words: MultiValue,
+        add: impl FnOnce(&mut super::super::state::Entry, String),
+    ) -> mlua::Result<()> {
+        let words: Vec<Value> = words.into_iter().collect();
+        let Some(texts) = self.strings(function, &words)? else { return Ok(()) };
+        if self.mode() == Mode::Load {
+            let mut state = self.state.borrow_mut();
+            let own = state.frames.last().map(|frame| frame.short_name.clone());
+            state.edit_module(&own.unwrap_or_default(), |entry| add(entry, texts.join("")));
+        }
+        Ok(())
+    }
+
+    fn property(&self, words: MultiValue, add: bool) -> mlua::Result<()> {
+        let words: Vec<Value> = words.into_iter().collect();
+        let function = if add { "add_property" } else { "remove_property" };
+        let Some(texts) = self.strings(function, &words)? else { return Ok(()) };
+        let [name, values] = texts.as_slice() else {
+            return self.report(format!("{function}: it needs a name and a value"));
+        };
+        if !add && self.mode() == Mode::Unload {
+            return Ok(());
+        }
+        let name = name.trim();
+        let values: Vec<&str> = values.split(':').collect();
+        let known = self.properties.get_or_init(|| known_properties(self));
+        let valid = known.get(name);
+        if valid.is_none_or(|valid| values.iter().any(|value| !valid.contains(*value))) {
+            let values = values.join(":");
+            return self.report(format!("{function}: `{name}` = `{values}` is not declared"));
+        }
+        let add = add && self.mode() == Mode::Load;
+        let mut state = self.state.borrow_mut();
+        let own = state.frames.last().map(|frame| frame.short_name.clone()).unwrap_or_default();
+        state.edit_module(&own, |entry| {
+            let set = entry.properties.entry(name.to_owned()).or_default();
+            for value in values {
+                if add {
+                    set.insert(value.to_owned());
+                } else {
+                    set.remove(value);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn execute(&self, call: &Value) -> mlua::Result<()> {
+        let parsed = match call {
+            Value::Table(table) => {
+                let command = string(&table.raw_get("cmd")?);
+                let has_modes = table.raw_get::<Value>("modeA")?.is_table();
+                command.filter(|_| has_modes).map(|command| (command, table.clone()))
+            }
+            _ => None,
+        };
+        let Some((command, table)) = parsed else {
+            return self.report("execute: it needs `cmd` and `modeA`".to_owned());
+        };
+        let now = if self.mode() == Mode::Load { "load" } else { "unload" };
+        if modes(&table, "modeA")?.iter().any(|one| one == now || one.eq_ignore_ascii_case("all")) {
+            self.shell_text("execute", command);
+        }
+        Ok(())
+    }
+
+    /// Notes a text that the user's shell would run.
+    pub(in super::super) fn shell_text(&self, function: &str, text: String) {
+        let mut state = self.state.borrow_mut();
+        let origin = state.origin();
+        state.commands.push(Command { origin, function: function.to_owned(), text });
+    }
+
+    fn shell_definition(&self, function: &str, words: MultiValue) -> mlua::Result<()> {
+        let words: Vec<Value> = words.into_iter().collect();
+        let mut texts = Vec::new();
+        for word in &words {
+            texts.extend(scalar(self.lua, word)?);
+        }
+        if texts.len() < words.len() || texts.is_empty() {
+            return self.report(format!("{function}: its arguments must be strings"));
+        }
+        if function == "complete" && texts.first().is_some_and(|shell| shell.trim() != "bash") {
+            return Ok(());
+        }
+        let text = texts.join(" ");
+        if self.mode() == Mode::Load {
+            self.shell_text(function, text);
+            return Ok(());
+        }
+        let mut state = self.state.borrow_mut();
+        state.commands.retain(|one| !(one.function == function && one.text == text));
+        Ok(())
+    }
+
+    fn shell_undefinition(&self, function: &str, words: MultiValue) -> mlua::Result<()> {
+        let words: Vec<Value> = words.into_iter().collect();
+        let Some(texts) = self.strings(function, &words)? else { return Ok(()) };
+        if self.mode() == Mode::Load {
+            self.shell_text(function, texts.join(" "));
+        }
+        Ok(())
+    }
+}
+
+/// Properties that Lmod declares itself, and those of the site's `lmodrc.lua`.
+fn known_properties(evaluator: &Evaluator) -> BTreeMap<String, BTreeSet<String>> {
+    let mut known: BTreeMap<String, BTreeSet<String>> = [
+        ("state", "experimental testing obsolete"),
+        ("lmod", "sticky"),
+        ("arch", "mic offload gpu"),
+        ("status", "active"),
+    ]
+    .into_iter()
+    .map(|(name, values)| (name.to_owned(), values.split(' ').map(str::to_owned).collect()))
+    .collect();
+    let files = evaluator.state.borrow_mut().getenv("LMOD_RC").unwrap_or_default();
+    for file in files.split(':').filter(|file| !file.is_empty()) {
+        // A site's file that fails declares nothing, as a missing one.
+        if let Ok(declared) = declared_properties(evaluator, file) {
+            known.extend(declared);
+        }
+    }
+    known
+}
+
+fn declared_properties(
+    evaluator: &Evaluator,
+    file: &str,
+) -> mlua::Result<BTreeMap<String, BTreeSet<String>>> {
+    let lua = evaluator.lua;
+    let text = std::fs::read(file).map_err(mlua::Error::external)?;
+    let globals = lua.create_table()?;
+    let translate = lua.create_function(|_, key: String| Ok(key))?;
+    let require = lua.create_function(move |_, _: Value| Ok(translate.clone()))?;
+    globals.set("require", require)?;
+    lua.load(text).set_environment(globals.clone()).exec()?;
+    let mut declared = BTreeMap::new();
+    if let Value::Table(properties) = globals.raw_get("propT")? {
+        for pair in properties.pairs::<String, Table>() {
+            let (name, property) = pair?;
+            if let Value::Table(valid) = property.raw_get("validT")? {
+                let values = valid.pairs::<String, Value>().map(|pair| Ok(pair?.0));
+                declared.insert(name, values.collect::<mlua::Result<_>>()?);
+            }
+        }
+    }
+    Ok(declared)
+}

@@ -1,0 +1,504 @@
+//! Functions that load, require and exclude modules.
+
+use mlua::{Lua, MultiValue, Table, Value};
+
+use super::super::Message;
+use super::super::evaluator::Evaluator;
+use super::super::limits::Signal;
+use super::super::names::{Bounds, Choice};
+use super::super::naming::{Name, Realm, weight};
+use super::super::state::{FamilySwap, Mode, Status};
+use super::{Act, Call, Host, string};
+
+pub(super) fn install<'env>(
+    host: &Host<'_, 'env>,
+    evaluator: &'env Evaluator<'_>,
+) -> mlua::Result<()> {
+    let ev = evaluator;
+    host.define("load", move |_, arguments| ev.load_call("load", Loads::Required, arguments))?;
+    host.define("try_load", move |_, arguments| ev.load_call("try_load", Loads::Try, arguments))?;
+    host.define("always_load", move |_, arguments| {
+        ev.load_call("always_load", Loads::Always, arguments)
+    })?;
+    host.define("load_any", move |_, arguments| ev.load_any(arguments))?;
+    host.define("unload", move |_, arguments| ev.unload_call(arguments))?;
+    host.define("depends_on", move |_, arguments| ev.depends_on(arguments))?;
+    host.define("depends_on_any", move |_, arguments| ev.depends_on_any(arguments))?;
+    host.define("prereq", move |_, arguments| ev.prereq("prereq", arguments))?;
+    host.define("prereq_any", move |_, arguments| ev.prereq("prereq_any", arguments))?;
+    host.define("conflict", move |_, arguments| ev.conflict(arguments))?;
+    host.define("family", move |_, name: Value| ev.family(&name))?;
+    host.define("inherit", move |_, ()| ev.inherit())?;
+    host.define("purge", move |_, _: MultiValue| ev.purge())?;
+    host.define("lmod_break", move |_, message: Value| ev.lmod_break(&message))?;
+    host.define("atleast", |lua, (name, low): (Value, Value)| {
+        choice(lua, "atleast", [name, low, Value::Nil])
+    })?;
+    host.define("atmost", |lua, (name, high): (Value, Value)| {
+        choice(lua, "atmost", [name, Value::Nil, high])
+    })?;
+    host.define("between", |lua, (name, low, high): (Value, Value, Value)| {
+        choice(lua, "between", [name, low, high])
+    })?;
+    host.define("latest", |lua, name: Value| choice(lua, "latest", [name, Value::Nil, Value::Nil]))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loads {
+    Required,
+    Try,
+    Always,
+}
+
+/// What `atleast` and the like give to Lua.
+fn choice(lua: &Lua, action: &str, [name, low, high]: [Value; 3]) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.set("__waterMark", "MName")?;
+    table.set("__action", action)?;
+    table.set("__name", name)?;
+    table.set("__low", low)?;
+    table.set("__high", high)?;
+    Ok(table)
+}
+
+/// The name in what `atleast` and the like gave.
+pub(super) fn chosen_name(table: &Table) -> mlua::Result<Name> {
+    let name = string(&table.raw_get("__name")?).unwrap_or_default();
+    let action = string(&table.raw_get("__action")?).unwrap_or_default();
+    let choice = if action == "latest" {
+        Choice::Latest
+    } else {
+        let bound = |value: Value| {
+            let text = string(&value)?;
+            let open = text.starts_with('<') || text.ends_with('<');
+            Some((if open { text.replace('<', "") } else { text }, open))
+        };
+        let (lower, upper) = (bound(table.raw_get("__low")?), bound(table.raw_get("__high")?));
+        Choice::Between(Bounds { lower, upper })
+    };
+    Ok(Name::choosing(Realm::Path, &name, choice))
+}
+
+impl Evaluator<'_> {
+    /// In which realm a call of the load family looks its names up.
+    fn load_realm(&self) -> Realm {
+        if self.mode() == Mode::Load { Realm::Path } else { Realm::Session }
+    }
+
+    fn load_names(
+        &self,
+        function: &str,
+        realm: Realm,
+        arguments: MultiValue,
+    ) -> mlua::Result<Option<(Call, Vec<Name>)>> {
+        let call = Call::new(arguments)?;
+        if call.table.is_some() && !self.knows_tables() {
+            self.report(format!("{function}: its arguments must be names of modules"))?;
+            return Ok(None);
+        }
+        let names = self.module_names(function, realm, &call.arguments)?;
+        Ok(names.map(|names| (call, names)))
+    }
+
+    fn load_call(&self, function: &str, kind: Loads, arguments: MultiValue) -> mlua::Result<()> {
+        let call = self.load_names(function, self.load_realm(), arguments)?;
+        let Some((call, mut names)) = call else { return Ok(()) };
+        match (call.act(self.mode()), kind) {
+            (Act::Nothing, _) | (Act::Undo, Loads::Always) => Ok(()),
+            (Act::Undo, _) => self.unload_within(&mut names),
+            (Act::Do, Loads::Try) => {
+                self.load(&mut names)?;
+                self.note_dependencies(&names);
+                Ok(())
+            }
+            (Act::Do, _) => {
+                self.load_for_user(&mut names)?;
+                self.note_dependencies(&names);
+                Ok(())
+            }
+        }
+    }
+
+    fn load_any(&self, arguments: MultiValue) -> mlua::Result<()> {
+        let call = self.load_names("load_any", self.load_realm(), arguments)?;
+        let Some((_, mut names)) = call else { return Ok(()) };
+        if self.mode() == Mode::Unload {
+            return self.unload_within(&mut names);
+        }
+        for name in &mut names {
+            self.load(std::slice::from_mut(name))?;
+            self.look_up(name)?;
+            if self.is_loaded(name) {
+                self.note_dependencies(std::slice::from_ref(name));
+                return Ok(());
+            }
+        }
+        if self.request.pinned_only {
+            return Ok(());
+        }
+        Err(self.refuse(format!("none of these modules can be loaded: {}", show(&names))))
+    }
+
+    fn unload_call(&self, arguments: MultiValue) -> mlua::Result<()> {
+        match self.load_names("unload", Realm::Session, arguments)? {
+            Some((call, mut names)) if call.act(self.mode()) != Act::Nothing => {
+                self.unload_within(&mut names)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_loaded(&self, name: &Name) -> bool {
+        let newer = self.rules.since(9, 2, 6);
+        let state = self.state.borrow();
+        state.is_loaded(name, newer)
+    }
+
+    /// Remembers which modules the running modulefile asked for.
+    fn note_dependencies(&self, names: &[Name]) {
+        let mut state = self.state.borrow_mut();
+        let Some(frame) = state.frames.last() else { return };
+        let own = frame.short_name.clone();
+        for short_name in names.iter().filter_map(Name::short_name) {
+            state.edit_module(&own, |entry| {
+                if short_name != own && !entry.dependencies.iter().any(|one| one == short_name) {
+                    entry.dependencies.push(short_name.to_owned());
+                }
+            });
+        }
+    }
+
+    fn depends_on(&self, arguments: MultiValue) -> mlua::Result<()> {
+        let call = self.load_names("depends_on", self.load_realm(), arguments)?;
+        let Some((call, mut names)) = call else { return Ok(()) };
+        match call.act(self.mode()) {
+            Act::Nothing => Ok(()),
+            Act::Undo => self.forgo(&mut names),
+            Act::Do => self.depend(&mut names),
+        }
+    }
+
+    fn depend(&self, names: &mut [Name]) -> mlua::Result<()> {
+        let newer = self.rules.since(9, 0, 0);
+        let mut wanted = Vec::new();
+        for name in names.iter_mut() {
+            self.look_up(name)?;
+            if !self.is_loaded(name) {
+                name.depends = newer;
+                wanted.push(name.clone());
+            } else if newer {
+                self.count_dependant(name);
+            }
+        }
+        self.load_for_user(&mut wanted)?;
+        for name in names.iter_mut() {
+            self.look_up(name)?;
+            if !newer {
+                self.count_dependant(name);
+            }
+        }
+        self.note_dependencies(names);
+        Ok(())
+    }
+
+    fn count_dependant(&self, name: &Name) {
+        let Some(short_name) = name.short_name() else { return };
+        let newer = self.rules.since(9, 0, 0);
+        self.state.borrow_mut().edit_module(short_name, |entry| {
+            let counted =
+                if newer { entry.reference_count.is_some() } else { entry.stack_depth > 0 };
+            if counted {
+                entry.reference_count = Some(entry.reference_count.unwrap_or(0) + 1);
+            }
+        });
+    }
+
+    /// Undoes `depends_on`: what nobody depends on any more is unloaded.
+    fn forgo(&self, names: &mut [Name]) -> mlua::Result<()> {
+        let newer = self.rules.since(9, 0, 0);
+        let mut unneeded = Vec::new();
+        for name in names {
+            self.look_up(name)?;
+            let Some(short_name) = name.short_name() else { continue };
+            let mut state = self.state.borrow_mut();
+            let mut gone = false;
+            state.edit_module(short_name, |entry| {
+                entry.reference_count = entry.reference_count.map(|count| count - 1);
+                gone = match entry.reference_count {
+                    None => !newer && entry.stack_depth > 0,
+                    Some(count) => count < 1 && (newer || entry.stack_depth > 0),
+                };
+            });
+            if gone {
+                unneeded.push(name.clone());
+            }
+        }
+        self.unload_within(&mut unneeded)
+    }
+
+    fn depends_on_any(&self, arguments: MultiValue) -> mlua::Result<()> {
+        let call = self.load_names("depends_on_any", self.load_realm(), arguments)?;
+        let Some((call, mut names)) = call else { return Ok(()) };
+        match call.act(self.mode()) {
+            Act::Nothing => Ok(()),
+            Act::Undo => self.forgo_any(&mut names),
+            Act::Do => self.depend_on_any(&mut names),
+        }
+    }
+
+    fn depend_on_any(&self, names: &mut [Name]) -> mlua::Result<()> {
+        let mut first = None;
+        for name in names.iter_mut() {
+            self.look_up(name)?;
+            if self.is_loaded(name) {
+                self.count_dependant(name);
+                first = Some(name.clone());
+                break;
+            }
+        }
+        if first.is_none() {
+            first = names.iter().find(|name| name.resolved.is_some()).cloned();
+            if let Some(name) = &mut first {
+                name.depends = true;
+                self.load_for_user(std::slice::from_mut(name))?;
+            }
+        }
+        let Some(chosen) = first else {
+            if self.request.pinned_only {
+                return Ok(());
+            }
+            let message = format!("depends_on_any: none of {} can be loaded", show(names));
+            return Err(self.refuse(message));
+        };
+        let short_name = chosen.short_name().unwrap_or_default().to_owned();
+        self.note_dependencies(&[chosen]);
+        let mut state = self.state.borrow_mut();
+        let own = state.frames.last().map(|frame| frame.short_name.clone()).unwrap_or_default();
+        state.edit_module(&own, |entry| entry.any_chosen.push(short_name));
+        Ok(())
+    }
+
+    fn forgo_any(&self, names: &mut [Name]) -> mlua::Result<()> {
+        let chosen = {
+            let mut state = self.state.borrow_mut();
+            let own = state.frames.last().map(|frame| frame.short_name.clone());
+            let mut chosen = None;
+            state.edit_module(&own.unwrap_or_default(), |entry| chosen = entry.any_chosen.pop());
+            chosen
+        };
+        for name in names {
+            self.look_up(name)?;
+            if chosen.is_some() && name.short_name() == chosen.as_deref() {
+                return self.forgo(std::slice::from_mut(name));
+            }
+        }
+        Ok(())
+    }
+
+    fn prereq(&self, function: &str, arguments: MultiValue) -> mlua::Result<()> {
+        if self.rules.auto_handling && self.rules.since(8, 7, 38) {
+            return match function {
+                "prereq" => self.depends_on(arguments),
+                _ => self.depends_on_any(arguments),
+            };
+        }
+        let arguments: Vec<Value> = arguments.into_iter().collect();
+        let names = self.module_names(function, Realm::Session, &arguments)?;
+        let Some(names) = names.filter(|_| self.mode() == Mode::Load) else { return Ok(()) };
+        let mut lacking = Vec::new();
+        let count = names.len();
+        for mut name in names {
+            if !self.is_satisfied(&mut name)? {
+                lacking.push(name);
+            }
+        }
+        if lacking.is_empty() || (function == "prereq_any" && lacking.len() < count) {
+            return Ok(());
+        }
+        let origin = self.state.borrow().origin();
+        let which = if function == "prereq" { "these modules" } else { "one of these modules" };
+        Err(self.refuse(format!("`{origin}` needs {which} loaded first: {}", show(&lacking))))
+    }
+
+    fn is_satisfied(&self, name: &mut Name) -> mlua::Result<bool> {
+        self.look_up(name)?;
+        let newer = self.rules.since(9, 0, 0);
+        if name.choice == Choice::Latest {
+            let wanted = name.resolved.as_ref().map(super::super::naming::Resolved::full_name);
+            let state = self.state.borrow();
+            let entry = name.short_name().and_then(|name| state.module(name));
+            let entry = entry.filter(|entry| entry.status != Status::Inactive);
+            return Ok(entry.is_some_and(|entry| Some(&entry.full_name) == wanted.as_ref()));
+        }
+        let state = self.state.borrow();
+        let Some(short_name) = name.short_name() else { return Ok(false) };
+        let entry = state.module(short_name).filter(|one| one.status != Status::Inactive);
+        let Some(entry) = entry else { return Ok(false) };
+        if let Some(bounds) = name.bounds() {
+            return Ok(bounds.contain(&weight(&entry.full_name, short_name)));
+        }
+        let rest = entry.full_name.strip_prefix(&name.user);
+        Ok(name.user == short_name
+            || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            || state.is_loaded(name, newer && self.rules.since(9, 2, 6)))
+    }
+
+    fn conflict(&self, arguments: MultiValue) -> mlua::Result<()> {
+        let arguments: Vec<Value> = arguments.into_iter().collect();
+        if !self.knows_tables() && self.strings("conflict", &arguments)?.is_none() {
+            return Ok(());
+        }
+        let names = self.module_names("conflict", Realm::Session, &arguments)?;
+        let Some(names) = names.filter(|_| self.mode() == Mode::Load) else { return Ok(()) };
+        let mut found = Vec::new();
+        for name in &names {
+            let mut name = name.clone();
+            self.look_up(&mut name)?;
+            if self.is_in_conflict(&name) {
+                found.push(name);
+            }
+        }
+        let origin = self.state.borrow().origin();
+        if !found.is_empty() {
+            let message = format!(
+                "`{origin}` cannot be loaded together with what is loaded: {}",
+                show(&found)
+            );
+            return Err(self.refuse(message));
+        }
+        let mut state = self.state.borrow_mut();
+        let own = state.frames.last().map(|frame| frame.short_name.clone()).unwrap_or_default();
+        state.edit_module(&own, |entry| entry.conflicts.extend(names));
+        Ok(())
+    }
+
+    fn is_in_conflict(&self, name: &Name) -> bool {
+        let state = self.state.borrow();
+        let Some(short_name) = name.short_name() else { return false };
+        let entry = state.module(short_name).filter(|one| one.status == Status::Active);
+        let Some(entry) = entry else { return false };
+        if let Some(bounds) = name.bounds() {
+            return bounds.contain(&weight(&entry.full_name, short_name));
+        }
+        name.user == short_name || name.user == entry.full_name
+    }
+
+    fn family(&self, name: &Value) -> mlua::Result<()> {
+        let Some(names) = self.strings("family", std::slice::from_ref(name))? else {
+            return Ok(());
+        };
+        let Some(family) = names.into_iter().next() else { return Ok(()) };
+        let variable = format!("LMOD_FAMILY_{}", family.to_uppercase());
+        let version = format!("{variable}_VERSION");
+        let Some(frame) = self.state.borrow().frames.last().cloned() else { return Ok(()) };
+        if self.mode() == Mode::Unload {
+            self.set_variable(&variable, None);
+            self.set_variable(&version, None);
+            self.state.borrow_mut().set_family(&family, None);
+            return Ok(());
+        }
+        self.replace_family_member(&family, &frame.short_name, &frame.full_name)?;
+        self.set_variable(&variable, Some(frame.short_name.clone()));
+        let number = frame.version.unwrap_or_else(|| "false".to_owned());
+        self.set_variable(&version, Some(number));
+        let mut state = self.state.borrow_mut();
+        state.set_family(&family, Some(&frame.short_name));
+        state.edit_module(&frame.short_name, |entry| entry.families.push(family));
+        Ok(())
+    }
+
+    fn replace_family_member(&self, family: &str, new: &str, full_name: &str) -> mlua::Result<()> {
+        let old = self.state.borrow().family(family).cloned();
+        let Some(old) = old.filter(|old| old != new && !self.rules.expert) else { return Ok(()) };
+        if !self.rules.auto_swap {
+            let message = format!(
+                "`{full_name}` and `{old}` are both of the family `{family}`: only one may be loaded"
+            );
+            return Err(self.refuse(message));
+        }
+        let mut state = self.state.borrow_mut();
+        let user_name = |name: &str| state.module(name).map(|one| one.user_name.clone());
+        let (old_user, new_user) = (user_name(&old), user_name(new));
+        if let Some(old_user) = old_user {
+            state.requested.remove(&old_user);
+        }
+        state.family_swaps.push(FamilySwap {
+            old,
+            new: new.to_owned(),
+            new_full_name: full_name.to_owned(),
+            new_user_name: new_user.unwrap_or_default(),
+        });
+        Ok(())
+    }
+
+    fn inherit(&self) -> mlua::Result<()> {
+        let Some(frame) = self.state.borrow().frames.last().cloned() else { return Ok(()) };
+        let own = frame.short_name.clone();
+        let file = if self.mode() == Mode::Unload {
+            let mut file = None;
+            self.state.borrow_mut().edit_module(&own, |entry| file = entry.inherited.pop());
+            file
+        } else {
+            self.scan_modulepath()?;
+            self.names.borrow().inherited(&frame.full_name, &frame.file)
+        };
+        let Some(file) = file else {
+            let message = format!("no further `{}` to inherit from", frame.full_name);
+            return self.report(message);
+        };
+        let mut name = Name::new(Realm::Path, &frame.full_name);
+        name.resolved = Some(super::super::naming::Resolved {
+            short_name: own.clone(),
+            version: frame.version,
+            file: Some(file.clone()),
+            ..Default::default()
+        });
+        self.state.borrow_mut().push_frame(&name);
+        self.evaluate_file(&frame.full_name, &file)?;
+        let mut state = self.state.borrow_mut();
+        state.pop_frame();
+        if state.mode == Mode::Load {
+            state.edit_module(&own, |entry| entry.inherited.push(file));
+        }
+        Ok(())
+    }
+
+    fn purge(&self) -> mlua::Result<()> {
+        if self.mode() == Mode::Unload {
+            return Ok(());
+        }
+        let loaded = self.state.borrow().in_order();
+        let mut names: Vec<Name> =
+            loaded.iter().rev().map(|name| Name::new(Realm::Session, name)).collect();
+        self.unload_for_user(&mut names, false)
+    }
+
+    fn lmod_break(&self, message: &Value) -> mlua::Result<()> {
+        let optional = self.rules.since(9, 0, 0) && message.is_nil();
+        if !optional && self.strings("LmodBreak", std::slice::from_ref(message))?.is_none() {
+            return Ok(());
+        }
+        let message = string(message);
+        if self.mode() == Mode::Unload {
+            return Ok(());
+        }
+        let mut state = self.state.borrow_mut();
+        let origin = state.origin();
+        if let Some(text) = message.filter(|text| !text.is_empty()) {
+            state.messages.push(Message { origin, warning: false, text });
+        }
+        if let Some(frame) = state.frames.last().cloned() {
+            let asked = if self.rules.since(9, 0, 0) { frame.user_name } else { frame.short_name };
+            state.requested.remove(&asked);
+        }
+        // Where names are searched is not undone: Lmod, too, goes on with what it has scanned
+        // until `MODULEPATH` changes again.
+        state.roll_back();
+        Err(mlua::Error::external(Signal::Break))
+    }
+}
+
+fn show(names: &[Name]) -> String {
+    let names: Vec<String> = names.iter().map(Name::show).collect();
+    names.join(", ")
+}

@@ -1,0 +1,312 @@
+//! Functions that change variables.
+
+use mlua::{MultiValue, Value};
+
+use crate::environment::{ListEdit, Operation, Where};
+
+use super::super::evaluator::Evaluator;
+use super::super::source_sh::ShellChange;
+use super::super::state::Mode;
+use super::{Act, Call, Host, number, scalar, string};
+
+pub(super) fn install<'env>(
+    host: &Host<'_, 'env>,
+    evaluator: &'env Evaluator<'_>,
+) -> mlua::Result<()> {
+    host.define("setenv", move |_, arguments| evaluator.setenv(arguments))?;
+    host.define("pushenv", move |_, arguments| evaluator.pushenv(arguments))?;
+    host.define("unsetenv", move |_, arguments| evaluator.unsetenv(arguments))?;
+    for (name, kind) in [
+        ("prepend_path", PathCall::Prepend),
+        ("append_path", PathCall::Append),
+        ("remove_path", PathCall::Remove),
+    ] {
+        host.define(name, move |_, arguments| evaluator.path_call(name, kind, arguments))?;
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PathCall {
+    Prepend,
+    Append,
+    Remove,
+}
+
+/// A call on a path variable, checked.
+struct PathArguments {
+    variable: String,
+    value: String,
+    delimiter: String,
+    priority: f64,
+    no_duplicates: bool,
+    force: bool,
+}
+
+impl Evaluator<'_> {
+    fn setenv(&self, arguments: MultiValue) -> mlua::Result<()> {
+        let Some((call, variable)) = self.variable_call("setenv", arguments, 2)? else {
+            return Ok(());
+        };
+        let Some(value) = scalar(self.lua, &call.get(1))? else {
+            return self.report(wrong_value("setenv"));
+        };
+        let respect = !matches!(call.get(2), Value::Nil | Value::Boolean(false));
+        match call.act(self.mode()) {
+            Act::Do if respect && self.state.borrow_mut().getenv(&variable).is_some() => {}
+            Act::Do => self.set_variable(&variable, Some(value)),
+            Act::Undo => {
+                let kept =
+                    respect && self.state.borrow_mut().getenv(&variable).as_ref() != Some(&value);
+                if !kept {
+                    self.set_variable(&variable, None);
+                }
+            }
+            Act::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn unsetenv(&self, arguments: MultiValue) -> mlua::Result<()> {
+        let Some((call, variable)) = self.variable_call("unsetenv", arguments, 1)? else {
+            return Ok(());
+        };
+        if call.act(self.mode()) == Act::Do {
+            self.set_variable(&variable, None);
+        }
+        Ok(())
+    }
+
+    fn pushenv(&self, arguments: MultiValue) -> mlua::Result<()> {
+        let Some((call, variable)) = self.variable_call("pushenv", arguments, 2)? else {
+            return Ok(());
+        };
+        let value = match call.get(1) {
+            Value::Boolean(false) => None,
+            Value::Boolean(true) | Value::Integer(_) | Value::Number(_)
+                if !self.rules.since(9, 0, 0) =>
+            {
+                return Err(mlua::Error::RuntimeError(
+                    "pushenv: Lmod 8 takes strings and false only".to_owned(),
+                ));
+            }
+            value => match scalar(self.lua, &value)? {
+                None => return self.report(wrong_value("pushenv")),
+                some => some,
+            },
+        };
+        match call.act(self.mode()) {
+            Act::Do => self.push_variable(&variable, value),
+            Act::Undo => self.pop_variable(&variable),
+            Act::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// The call with the name of the variable that it is about; `None` if it is wrong.
+    fn variable_call(
+        &self,
+        function: &str,
+        arguments: MultiValue,
+        least: usize,
+    ) -> mlua::Result<Option<(Call, String)>> {
+        let call = Call::new(arguments)?;
+        let named = string(&call.get(0)).filter(|_| call.table.is_none() || self.knows_tables());
+        let Some(variable) = named else {
+            self.report(format!("{function}: its first argument must be the name of a variable"))?;
+            return Ok(None);
+        };
+        let variable = variable.trim().to_owned();
+        if self.knows_tables() && !is_identifier(&variable) {
+            self.report(format!("{function}: `{variable}` is no name for a variable"))?;
+            return Ok(None);
+        }
+        if call.arguments.len() < least {
+            self.report(format!("{function}: it needs {least} arguments"))?;
+            return Ok(None);
+        }
+        Ok(Some((call, variable)))
+    }
+
+    /// Sets or unsets a variable.
+    pub(in super::super) fn set_variable(&self, variable: &str, value: Option<String>) {
+        let operation = value.clone().map_or(Operation::Unset, Operation::Set);
+        self.assign(variable, value, operation);
+    }
+
+    fn assign(&self, variable: &str, value: Option<String>, operation: Operation) {
+        {
+            let mut state = self.state.borrow_mut();
+            state.edit(&self.rules, variable, ":", |one| one.set(value));
+            state.note(variable, operation);
+        }
+        self.has_changed(variable);
+    }
+
+    fn has_changed(&self, variable: &str) {
+        if variable == "MODULEPATH" {
+            let mut state = self.state.borrow_mut();
+            state.modulepath_has_changed();
+            self.names.borrow_mut().set_modulepath(state.modulepath());
+        }
+    }
+
+    fn push_variable(&self, variable: &str, value: Option<String>) {
+        let mut stack = self.saved_values(variable);
+        let now = self.state.borrow_mut().getenv(variable);
+        if self.rules.since(9, 0, 0) {
+            stack.insert(0, now);
+        } else {
+            // The newest entry is the value itself, the one below what it replaced.
+            if stack.is_empty() && now.is_some() {
+                stack.insert(0, now);
+            }
+            stack.insert(0, value.clone());
+        }
+        self.state.borrow_mut().set_stack(variable, stack);
+        let operation = value.clone().map_or(Operation::Unset, Operation::Push);
+        self.assign(variable, value, operation);
+    }
+
+    fn pop_variable(&self, variable: &str) {
+        let mut stack = self.saved_values(variable);
+        let top = if stack.is_empty() { None } else { stack.remove(0) };
+        let value = if self.rules.since(9, 0, 0) { top } else { stack.first().cloned().flatten() };
+        self.state.borrow_mut().set_stack(variable, stack);
+        self.set_variable(variable, value);
+    }
+
+    /// What `pushenv` has put aside for a variable, in this evaluation or before.
+    fn saved_values(&self, variable: &str) -> Vec<Option<String>> {
+        let mut state = self.state.borrow_mut();
+        if let Some(stack) = state.stack(variable) {
+            return stack.clone();
+        }
+        let text = state.getenv(&format!("__LMOD_STACK_{variable}")).unwrap_or_default();
+        text.split(':').filter(|one| !one.is_empty()).map(decode).collect()
+    }
+
+    fn path_call(&self, function: &str, kind: PathCall, arguments: MultiValue) -> mlua::Result<()> {
+        let call = Call::new(arguments)?;
+        let Some(arguments) = self.path_arguments(function, &call)? else { return Ok(()) };
+        let (kind, at) = match (call.act(self.mode()), kind) {
+            (Act::Nothing, _) => return Ok(()),
+            (Act::Do, kind) => (kind, Where::All),
+            (Act::Undo, PathCall::Prepend) => (PathCall::Remove, Where::First),
+            (Act::Undo, PathCall::Append) => (PathCall::Remove, Where::Last),
+            (Act::Undo, PathCall::Remove) => (PathCall::Remove, Where::All),
+        };
+        self.edit_path(&arguments, kind, at);
+        Ok(())
+    }
+
+    fn path_arguments(&self, function: &str, call: &Call) -> mlua::Result<Option<PathArguments>> {
+        let texts = (string(&call.get(0)), string(&call.get(1)));
+        let (Some(variable), Some(value)) = texts else {
+            self.report(format!("{function}: its arguments must be strings"))?;
+            return Ok(None);
+        };
+        let variable = variable.trim().to_owned();
+        let third = string(&call.get(2)).or(string(&call.key("delim")?));
+        let priority = number(&call.key("priority")?).unwrap_or(0.0);
+        if self.knows_tables() {
+            if !is_identifier(&variable) {
+                self.report(format!("{function}: `{variable}` is no name for a variable"))?;
+                return Ok(None);
+            }
+        } else if priority != 0.0 && priority < 10.0 {
+            self.report(format!("{function}: a priority must be 0 or at least 10"))?;
+            return Ok(None);
+        }
+        let Some(value) = self.clean_value(&variable, value) else { return Ok(None) };
+        let asked = !matches!(call.key("nodups")?, Value::Nil | Value::Boolean(false));
+        Ok(Some(PathArguments {
+            no_duplicates: self.rules.no_duplicates(&variable, asked),
+            variable,
+            value,
+            delimiter: third.unwrap_or_else(|| ":".to_owned()),
+            priority,
+            force: !matches!(call.key("force")?, Value::Nil | Value::Boolean(false)),
+        }))
+    }
+
+    /// Takes colons around and doubled off the value of the most used variables (Lmod 9). `None`:
+    /// nothing is left to do.
+    fn clean_value(&self, variable: &str, value: String) -> Option<String> {
+        let cleaned = ["PATH", "LD_LIBRARY_PATH", "LIBRARY_PATH", "MODULEPATH"];
+        if !self.rules.since(9, 0, 0) || !cleaned.contains(&variable) {
+            return Some(value);
+        }
+        let parts: Vec<&str> = value.trim().split(':').filter(|part| !part.is_empty()).collect();
+        (!parts.is_empty()).then(|| parts.join(":"))
+    }
+
+    fn edit_path(&self, arguments: &PathArguments, kind: PathCall, at: Where) {
+        let PathArguments { variable, value, delimiter, no_duplicates, force, .. } = arguments;
+        let sign = match (kind, at) {
+            (PathCall::Prepend, _) | (PathCall::Remove, Where::First) => -1.0,
+            _ => 1.0,
+        };
+        let edit =
+            ListEdit { value, no_duplicates: *no_duplicates, priority: sign * arguments.priority };
+        {
+            let mut state = self.state.borrow_mut();
+            if kind != PathCall::Remove || !state.uses(variable) {
+                state.make_list(&self.rules, variable, delimiter, *no_duplicates);
+            }
+            let operation = state.edit(&self.rules, variable, delimiter, |one| match kind {
+                PathCall::Prepend => Operation::Prepend(one.prepend(edit)),
+                PathCall::Append => Operation::Append(one.append(edit)),
+                PathCall::Remove => Operation::Remove(one.remove(edit, at, *force)),
+            });
+            state.note(variable, operation);
+        }
+        self.has_changed(variable);
+    }
+}
+
+/// Does what a sourced script did, or undoes it.
+pub(in super::super) fn apply_shell_change(evaluator: &Evaluator, change: &ShellChange) {
+    let load = evaluator.mode() == Mode::Load;
+    let element = |variable: &str, value: &str| PathArguments {
+        no_duplicates: evaluator.rules.no_duplicates(variable, false),
+        variable: variable.to_owned(),
+        value: value.to_owned(),
+        delimiter: ":".to_owned(),
+        priority: 0.0,
+        force: false,
+    };
+    match change {
+        ShellChange::Set(variable, value) => {
+            evaluator.set_variable(variable, load.then(|| value.clone()));
+        }
+        ShellChange::Prepend(variable, value) => {
+            let kind = if load { PathCall::Prepend } else { PathCall::Remove };
+            evaluator.edit_path(&element(variable, value), kind, Where::First);
+        }
+        ShellChange::Append(variable, value) => {
+            let kind = if load { PathCall::Append } else { PathCall::Remove };
+            evaluator.edit_path(&element(variable, value), kind, Where::Last);
+        }
+    }
+}
+
+fn wrong_value(function: &str) -> String {
+    format!("{function}: its value must be a string, number or boolean")
+}
+
+fn is_identifier(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// An entry of `__LMOD_STACK_X`.
+fn decode(entry: &str) -> Option<String> {
+    use base64::Engine;
+    if entry == "false" {
+        return None;
+    }
+    let bytes = base64::engine::general_purpose::STANDARD.decode(entry).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,179 @@
+//! Functions that ask: about modules, the environment, versions, and programs.
+
+use mlua::{Lua, Table, Value};
+
+use super::super::evaluator::Evaluator;
+use super::super::limits::Signal;
+use super::super::names::version::canonical;
+use super::super::naming::{Name, Realm};
+use super::super::state::{Frame, Mode, Status};
+use super::super::{error::EvaluationError, source_sh, vm};
+use super::{Host, is_name, load, string};
+
+pub(super) fn install<'env>(
+    host: &Host<'_, 'env>,
+    evaluator: &'env Evaluator<'_>,
+) -> mlua::Result<()> {
+    install_modules(host, evaluator)?;
+    install_own(host, evaluator)?;
+    install_environment(host, evaluator)?;
+    install_programs(host, evaluator)
+}
+
+fn install_modules<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Result<()> {
+    host.define("isloaded", move |_, name: Value| ev.isloaded(&name))?;
+    host.define("isPending", move |_, name: Value| {
+        let Some(name) = ev.one_name("isPending", &name, Realm::Session)? else { return Ok(false) };
+        let state = ev.state.borrow();
+        Ok(name.short_name().and_then(|one| state.status(one)) == Some(Status::Pending))
+    })?;
+    host.define("isAvail", move |_, name: Value| {
+        let Some(name) = ev.one_name("isAvail", &name, Realm::Path)? else { return Ok(None) };
+        let file = name.resolved.and_then(|resolved| resolved.file);
+        Ok(file.map(|file| file.to_string_lossy().into_owned()))
+    })?;
+    host.define("loaded_modules", move |lua, ()| ev.loaded_modules(lua))?;
+    host.define("mode", move |_, ()| Ok(if ev.mode() == Mode::Load { "load" } else { "unload" }))?;
+    host.define("moduleStackTraceBack", move |_, text: Option<String>| {
+        let heading = text.unwrap_or("While processing the following module(s):\n".to_owned());
+        Ok(format!("{heading}    {}\n", ev.watch.chain().0.join("\n    ")))
+    })
+}
+
+fn install_own<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Result<()> {
+    host.define("myFileName", move |_, ()| {
+        Ok(ev.frame().map(|frame| frame.file.to_string_lossy().into_owned()))
+    })?;
+    host.define("myModuleFullName", move |_, ()| Ok(ev.frame().map(|one| one.full_name)))?;
+    host.define("myModuleName", move |_, ()| Ok(ev.frame().map(|one| one.short_name)))?;
+    host.define("myModuleUsrName", move |_, ()| Ok(ev.frame().map(|one| one.user_name)))?;
+    host.define("myModuleVersion", move |lua, ()| {
+        match ev.frame().and_then(|frame| frame.version) {
+            Some(version) => Ok(Value::String(lua.create_string(version)?)),
+            None => Ok(Value::Boolean(false)),
+        }
+    })?;
+    host.define("requireFullName", move |_, ()| match ev.frame() {
+        Some(frame) if frame.user_name != frame.full_name => ev.report(format!(
+            "`{}` must be asked for by its full name, `{}`",
+            frame.short_name, frame.full_name
+        )),
+        _ => Ok(()),
+    })?;
+    host.define("hierarchyA", move |lua, (name, levels): (String, usize)| {
+        let file = ev.frame().map(|frame| frame.file.to_string_lossy().into_owned());
+        lua.create_sequence_from(ev.hierarchy(&file.unwrap_or_default(), &name, levels))
+    })
+}
+
+fn install_environment<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Result<()> {
+    host.define("getenv", move |_, name: String| Ok(ev.state.borrow_mut().getenv(&name)))?;
+    host.define("set_private", move |_, (name, value): (String, Option<String>)| {
+        ev.state.borrow_mut().set_private(&name, value.as_deref());
+        Ok(())
+    })?;
+    host.define("LmodVersion", move |_, ()| Ok(ev.rules.version_text.clone()))?;
+    host.define("since", move |_, (major, minor, patch): (u32, u32, u32)| {
+        Ok(ev.rules.since(major, minor, patch))
+    })?;
+    host.define("convertToCanonical", |_, version: Option<mlua::LuaString>| {
+        Ok(canonical(&version.map(|text| text.to_string_lossy()).unwrap_or_default()))
+    })?;
+    host.define("exit", move |_, _: Value| {
+        let line = vm::current_line(ev.lua);
+        let (file, chain) = (ev.watch.file(), ev.watch.chain());
+        Err::<(), _>(ev.watch.end(EvaluationError::Exit { file, line, chain }))
+    })
+}
+
+fn install_programs<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Result<()> {
+    host.define("run", move |lua, (function, text, clean): (String, String, bool)| {
+        let blank = [("LD_LIBRARY_PATH", ""), ("LD_PRELOAD", "")];
+        let output = ev.run_command(&function, &text, if clean { &blank } else { &[] })?;
+        Ok((lua.create_string(&output.stdout)?, output.success, output.code))
+    })?;
+    host.define("userInGroup", move |_, groups: mlua::Variadic<String>| ev.user_in(&groups))?;
+    host.define("source_sh", move |_, (shell, script): (Value, Value)| {
+        match (string(&shell), string(&script)) {
+            (Some(shell), Some(script)) => source_sh::source(ev, &shell, &script),
+            _ => ev.report("source_sh: its arguments must be strings".to_owned()),
+        }
+    })?;
+    host.define("check_end", move |_, ()| {
+        if ev.watch.has_ended() { Err(mlua::Error::external(Signal::End)) } else { Ok(()) }
+    })
+}
+
+impl Evaluator<'_> {
+    fn frame(&self) -> Option<Frame> {
+        self.state.borrow().frames.last().cloned()
+    }
+
+    fn one_name(&self, function: &str, name: &Value, realm: Realm) -> mlua::Result<Option<Name>> {
+        let mut name = match name {
+            Value::Table(table) if is_name(table)? => load::chosen_name(table)?,
+            name => {
+                let texts = self.strings(function, std::slice::from_ref(name))?;
+                let Some(text) = texts.and_then(|texts| texts.into_iter().next()) else {
+                    return Ok(None);
+                };
+                Name::new(realm, &text)
+            }
+        };
+        self.look_up(&mut name)?;
+        Ok(Some(name))
+    }
+
+    fn isloaded(&self, name: &Value) -> mlua::Result<bool> {
+        let newer = self.rules.since(9, 2, 6);
+        let Some(name) = self.one_name("isloaded", name, Realm::Session)? else {
+            return Ok(false);
+        };
+        Ok(self.state.borrow().is_loaded(&name, newer))
+    }
+
+    fn loaded_modules(&self, lua: &Lua) -> mlua::Result<Table> {
+        let state = self.state.borrow();
+        let list = lua.create_table()?;
+        for short_name in state.in_order() {
+            let Some(entry) = state.module(&short_name).filter(|one| one.status == Status::Active)
+            else {
+                continue;
+            };
+            let module = lua.create_table()?;
+            module.set("sn", short_name)?;
+            module.set("fullName", entry.full_name.as_str())?;
+            module.set("name", entry.full_name.as_str())?;
+            module.set("userName", entry.user_name.as_str())?;
+            module.set("fn", entry.file.to_string_lossy())?;
+            module.set("loadOrder", entry.order)?;
+            module.set("stackDepth", entry.stack_depth)?;
+            list.push(module)?;
+        }
+        Ok(list)
+    }
+
+    /// Pieces of the path above the module, each as many directories as `name` has.
+    fn hierarchy(&self, file: &str, name: &str, levels: usize) -> Vec<String> {
+        let clean = |path: &str| {
+            crate::environment::path::regularize(
+                path.strip_suffix(".lua").unwrap_or(path),
+                self.rules.cleaning(),
+            )
+        };
+        let (file, name) = (clean(file), clean(name));
+        let above = file.strip_suffix(&name).unwrap_or(&file);
+        let parts: Vec<&str> = above.trim_end_matches('/').split('/').collect();
+        let size = name.split('/').count();
+        parts.rchunks(size).take(levels).map(|piece| piece.join("/")).collect()
+    }
+
+    fn user_in(&self, groups: &[String]) -> mlua::Result<bool> {
+        if rustix::process::geteuid().is_root() {
+            return Ok(true);
+        }
+        let output = self.run_command("userInGroup", "groups", &[])?;
+        let mine = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(mine.split_whitespace().any(|mine| groups.iter().any(|group| group == mine)))
+    }
+}

@@ -1,0 +1,288 @@
+//! Evaluation in a process of its own: what Lua cannot stop, the parent can.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, Signal};
+use serde::{Deserialize, Serialize};
+
+use crate::base::Interrupt;
+
+use super::command::{self, Runner, end_group};
+use super::error::{Chain, EvaluationError};
+use super::limits::after;
+use super::{Evaluation, Event, Request};
+
+/// The hidden subcommand of the program that calls [`serve`].
+pub const SUBCOMMAND: &str = "__evaluate";
+
+/// What the child's own watch gets before the parent steps in.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Between two looks at the interrupt flag.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A line from parent to child.
+#[derive(Debug, Serialize, Deserialize)]
+struct Order {
+    request: Request,
+    scratch: PathBuf,
+}
+
+/// A line from child to parent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Event(Event),
+    Done(Box<Evaluation>),
+    Failed(EvaluationError),
+}
+
+/// Evaluates a request in a process of its own, `program __evaluate`.
+///
+/// No modulefile and no command runs longer than [`super::Limits::time`] (and 2 s), even where
+/// Lua cannot stop it; the process and all that it started end with the call.
+///
+/// # Errors
+/// As [`super::evaluate`]; [`EvaluationError::Child`] if the process fails, with the modulefile
+/// that was running; [`EvaluationError::Interrupted`] once `interrupt` is set.
+pub fn evaluate_in_child(
+    program: &Path,
+    request: &Request,
+    interrupt: &Interrupt,
+) -> Result<Evaluation, EvaluationError> {
+    let failed = |error: io::Error| EvaluationError::Child {
+        file: None,
+        reason: format!("process could not be started: {error}"),
+    };
+    let scratch = command::scratch(&request.environment).map_err(failed)?;
+    let order = Order { request: request.clone(), scratch: scratch.path().to_owned() };
+    let child = Command::new(program)
+        .arg(SUBCOMMAND)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map_err(failed)?;
+    Supervised::new(child).run(&order, interrupt)
+}
+
+/// A child with what is known of its doing.
+struct Supervised {
+    child: Child,
+    file: Option<PathBuf>,
+    command: Option<String>,
+    group: Option<u32>,
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Supervised {
+    fn new(child: Child) -> Self {
+        Self { child, file: None, command: None, group: None }
+    }
+
+    fn run(mut self, order: &Order, interrupt: &Interrupt) -> Result<Evaluation, EvaluationError> {
+        // Reading begins before writing ends: neither side may wait for the other.
+        let lines = read_lines(self.child.stdout.take());
+        let text = serde_json::to_vec(order).unwrap_or_default();
+        let stdin = self.child.stdin.take();
+        let writer = std::thread::spawn(move || {
+            // A child that has gone says so on the other side.
+            drop(stdin.map(|mut stdin| stdin.write_all(&text)));
+        });
+        let result = self.follow(&lines, order.request.limits.time, interrupt);
+        self.end();
+        drop(writer.join());
+        result
+    }
+
+    fn follow(
+        &mut self,
+        lines: &Receiver<Line>,
+        time: Duration,
+        interrupt: &Interrupt,
+    ) -> Result<Evaluation, EvaluationError> {
+        let mut deadline = Instant::now() + time + GRACE;
+        loop {
+            if interrupt.is_set() {
+                return Err(EvaluationError::Interrupted);
+            }
+            match lines.recv_timeout(LOOK) {
+                Ok(Line::Done(evaluation)) => return Ok(*evaluation),
+                Ok(Line::Failed(error)) => return Err(error),
+                Ok(Line::Event(event)) => {
+                    self.note(event);
+                    deadline = Instant::now() + time + GRACE;
+                }
+                Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
+                    return Err(self.too_long(time));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
+            }
+        }
+    }
+
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::Modulefile(file) => self.file = Some(file),
+            Event::Resumed(file) => {
+                self.file = Some(file);
+                self.command = None;
+                self.group = None;
+            }
+            Event::Command(text) => self.command = Some(text),
+            Event::Group(group) => self.group = Some(group),
+        }
+    }
+
+    fn too_long(&self, time: Duration) -> EvaluationError {
+        let what = match &self.command {
+            Some(command) => format!("the command `{command}`"),
+            None => "the modulefile".to_owned(),
+        };
+        EvaluationError::Limit {
+            what,
+            reason: after(time),
+            file: self.file.clone().unwrap_or_default(),
+            line: None,
+            chain: Chain::default(),
+        }
+    }
+
+    /// The child has closed its output without a result.
+    fn gone(&mut self) -> EvaluationError {
+        let reason = match self.child.wait() {
+            Ok(status) => describe(status),
+            Err(error) => format!("process was lost: {error}"),
+        };
+        EvaluationError::Child { file: self.file.clone(), reason }
+    }
+
+    fn end(&mut self) {
+        if let Some(group) = self.group.take() {
+            end_group(group);
+        }
+        // Once waited for, the group may be somebody else's.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            end_group(self.child.id());
+            drop(self.child.wait());
+        }
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    let signal = status.signal();
+    let is = |one: Signal| signal == Some(one.as_raw());
+    if is(Signal::ABORT) || is(Signal::SEGV) || is(Signal::BUS) {
+        "needed more memory than it may use".to_owned()
+    } else if is(Signal::XCPU) || is(Signal::KILL) {
+        "was ended by the system (processor time or memory used up)".to_owned()
+    } else if let Some(signal) = signal {
+        format!("was ended by signal {signal}")
+    } else {
+        format!("ended without a result (status {})", status.code().unwrap_or_default())
+    }
+}
+
+fn read_lines(stdout: Option<impl Read + Send + 'static>) -> Receiver<Line> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let Some(stdout) = stdout else { return };
+        for text in BufReader::new(stdout).split(b'\n') {
+            let Ok(text) = text else { break };
+            let Ok(line) = serde_json::from_slice(&text) else { break };
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// The child's side: reads a request, evaluates it, writes events and the result.
+///
+/// Limits this process: address space (twice the Lua heap's limit and 1 GiB), processor time, no
+/// core file; and ends with its parent.
+///
+/// # Errors
+/// If the request cannot be read or the result cannot be written.
+pub fn serve(mut input: impl Read, output: impl Write) -> io::Result<()> {
+    let mut text = Vec::new();
+    input.read_to_end(&mut text)?;
+    let order: Order = serde_json::from_slice(&text)?;
+    drop(text);
+    limit_this_process(&order.request);
+    let mut output = output;
+    let mut broken = None;
+    let runner = Runner::new(Some(order.scratch), Some(lift_limits));
+    let result = {
+        let mut observe = |event: Event| {
+            if broken.is_none()
+                && let Err(error) = send(&mut output, &Line::Event(event))
+            {
+                broken = Some(error);
+            }
+        };
+        super::evaluate_with(&order.request, runner, &mut observe)
+    };
+    if let Some(error) = broken {
+        return Err(error);
+    }
+    let line = match result {
+        Ok(evaluation) => Line::Done(Box::new(evaluation)),
+        Err(error) => Line::Failed(error),
+    };
+    send(&mut output, &line)
+}
+
+fn send(output: &mut impl Write, line: &Line) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    output.write_all(&text)?;
+    output.flush()
+}
+
+/// Sets soft limits only, so that commands can be given the former ones.
+fn limit_this_process(request: &Request) {
+    // A limit that cannot be set leaves the watch within Lua and the parent's clock.
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    let memory = request.limits.memory_bytes.saturating_mul(2).saturating_add(1 << 30);
+    let seconds = request.limits.time.as_secs().saturating_mul(20).max(600);
+    soften(Resource::Core, 0);
+    soften(Resource::Cpu, seconds);
+    soften(Resource::As, memory);
+}
+
+fn soften(resource: Resource, limit: u64) {
+    let now = rustix::process::getrlimit(resource);
+    let limit = now.maximum.map_or(limit, |hard| limit.min(hard));
+    let softened = Rlimit { current: Some(limit), maximum: now.maximum };
+    let _ = rustix::process::setrlimit(resource, softened);
+}
+
+/// The address space limit of this process while it is lifted.
+static OWN_LIMIT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(u64::MAX);
+
+fn lift_limits(lift: bool) {
+    use std::sync::atomic::Ordering;
+    let now = rustix::process::getrlimit(Resource::As);
+    if lift {
+        OWN_LIMIT.store(now.current.unwrap_or(u64::MAX), Ordering::Relaxed);
+        let lifted = Rlimit { current: now.maximum, maximum: now.maximum };
+        let _ = rustix::process::setrlimit(Resource::As, lifted);
+    } else {
+        soften(Resource::As, OWN_LIMIT.load(Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,276 @@
+//! One evaluation: from a request to what loading did.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use mlua::{Lua, Table};
+
+use super::command::Runner;
+use super::error::{Chain, EvaluationError, Missing};
+use super::limits::Watch;
+use super::names::{Names, rc};
+use super::naming::{Name, Realm};
+use super::rules::{self, Rules};
+use super::state::{Entry, State, Status};
+use super::{Evaluation, Event, LoadedModule, Request, api, vm};
+
+/// No modulefile is longer, in bytes.
+const LONGEST_FILE: u64 = 64 << 20;
+
+/// One evaluation.
+pub(super) struct Evaluator<'a> {
+    pub(super) lua: &'a Lua,
+    pub(super) request: &'a Request,
+    pub(super) rules: Rules,
+    pub(super) watch: Rc<Watch>,
+    pub(super) state: RefCell<State>,
+    pub(super) names: RefCell<Names>,
+    pub(super) runner: Runner,
+    /// Globals of modulefiles.
+    pub(super) sandbox: OnceCell<Table>,
+    /// Where names were asked for that could not be found then.
+    pub(super) asked: RefCell<BTreeMap<String, Chain>>,
+    /// Properties that `add_property` may set: name → values.
+    pub(super) properties: OnceCell<BTreeMap<String, BTreeSet<String>>>,
+    observe: RefCell<&'a mut dyn FnMut(Event)>,
+    rc_read: OnceCell<()>,
+}
+
+impl<'a> Evaluator<'a> {
+    pub(super) fn new(
+        lua: &'a Lua,
+        request: &'a Request,
+        runner: Runner,
+        observe: &'a mut dyn FnMut(Event),
+    ) -> Self {
+        let rules = Rules::new(&request.lmod_version, &request.environment);
+        let names = Names::new(rules::name_rules(&rules, &request.environment));
+        Self {
+            lua,
+            request,
+            rules,
+            watch: Watch::new(request.limits),
+            state: RefCell::new(State::new(request.environment.clone())),
+            names: RefCell::new(names),
+            runner,
+            sandbox: OnceCell::new(),
+            asked: RefCell::default(),
+            properties: OnceCell::new(),
+            observe: RefCell::new(observe),
+            rc_read: OnceCell::new(),
+        }
+    }
+
+    /// Loads what was requested.
+    pub(super) fn run(&self) -> Result<Evaluation, EvaluationError> {
+        let result = self.watch.install(self.lua).and_then(|()| {
+            self.lua.scope(|scope| {
+                api::install(scope, self)?;
+                self.load_requested()?;
+                self.must_be_loaded()
+            })
+        });
+        match result {
+            Ok(()) => Ok(self.finish()),
+            Err(error) => Err(self.watch.take_error().unwrap_or_else(|| EvaluationError::Child {
+                file: None,
+                reason: vm::message(&error).0,
+            })),
+        }
+    }
+
+    /// Tells whoever watches.
+    pub(super) fn tell(&self, event: Option<Event>) {
+        if let Some(event) = event {
+            (self.observe.borrow_mut())(event);
+        }
+    }
+
+    fn load_requested(&self) -> mlua::Result<()> {
+        self.prepare_environment();
+        let (mut unload, mut load) = (Vec::new(), Vec::new());
+        for name in &self.request.load {
+            if let Some(name) = name.strip_prefix('-') {
+                unload.push(Name::new(Realm::Session, name));
+            } else {
+                let name = name.strip_prefix('+').unwrap_or(name);
+                load.push(Name::new(Realm::Path, name));
+            }
+        }
+        if !unload.is_empty() {
+            self.unload_for_user(&mut unload, false)?;
+        }
+        self.load_for_user(&mut load)?;
+        Ok(())
+    }
+
+    /// What Lmod sets in its own environment before it reads the first modulefile.
+    fn prepare_environment(&self) {
+        let mut state = self.state.borrow_mut();
+        let version = &self.rules.version_text;
+        let mut parts = version.split('.');
+        for name in ["LMOD_VERSION_MAJOR", "LMOD_VERSION_MINOR", "LMOD_VERSION_SUBMINOR"] {
+            state.set_private(name, Some(parts.next().unwrap_or("0")));
+        }
+        for (name, value) in [
+            ("LMOD_VERSION", version.as_str()),
+            ("ModuleTool", "Lmod"),
+            ("ModuleToolVersion", version),
+            ("LC_ALL", "C"),
+        ] {
+            state.set_private(name, Some(value));
+        }
+        if state.getenv("MODULEPATH").is_some() {
+            state.make_list(&self.rules, "MODULEPATH", ":", true);
+        }
+        self.names.borrow_mut().set_modulepath(state.modulepath());
+    }
+
+    /// Reads what is in `MODULEPATH` and has not been read.
+    pub(super) fn scan_modulepath(&self) -> mlua::Result<()> {
+        if self.rc_read.set(()).is_ok() {
+            self.read_global_rc()?;
+        }
+        let mut names = self.names.borrow_mut();
+        names.scan(&mut |path| self.read_rc(path))
+    }
+
+    /// The rc files of the site, read from the last to the first, then the user's.
+    fn read_global_rc(&self) -> mlua::Result<()> {
+        let environment = &self.request.environment;
+        let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+        let site = get("LMOD_MODULERC")
+            .or_else(|| get("LMOD_MODULERCFILE"))
+            .or_else(|| get("MODULERCFILE"))
+            .cloned()
+            .or_else(|| get("LMOD_ROOT").map(|root| format!("{root}/etc/rc.lua:{root}/etc/rc")));
+        let mut files: Vec<(PathBuf, char)> = Vec::new();
+        for file in site.as_deref().unwrap_or("").split(':').rev() {
+            files.push((PathBuf::from(file), 's'));
+        }
+        if let Some(home) = get("HOME") {
+            let candidates = [".modulerc.lua", ".modulerc"].map(|name| Path::new(home).join(name));
+            files
+                .extend(candidates.into_iter().find(|file| file.is_file()).map(|file| (file, 'u')));
+        }
+        for (file, mark) in files.into_iter().filter(|(file, _)| file.is_file()) {
+            let lines = self.read_rc(&file)?;
+            self.names.borrow_mut().add_rc(&lines, mark);
+        }
+        Ok(())
+    }
+
+    fn read_rc(&self, path: &Path) -> mlua::Result<Vec<rc::Line>> {
+        let text = self.read_file(path)?;
+        if path.extension().is_some_and(|extension| extension == "lua") {
+            return vm::run_rc(self, path, &text);
+        }
+        Ok(rc::parse_tcl(&String::from_utf8_lossy(&text)))
+    }
+
+    /// The contents of a modulefile or rc file.
+    pub(super) fn read_file(&self, path: &Path) -> mlua::Result<Vec<u8>> {
+        let read = || {
+            let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+            if !metadata.is_file() {
+                return Err("not a regular file".to_owned());
+            }
+            if metadata.len() > LONGEST_FILE {
+                return Err(format!("longer than {} MiB", LONGEST_FILE >> 20));
+            }
+            fs::read(path).map_err(|error| error.to_string())
+        };
+        self.state.borrow_mut().files_read.insert(path.to_owned());
+        read().map_err(|reason| {
+            let (file, chain) = (path.to_owned(), self.watch.chain());
+            self.watch.end(EvaluationError::Unreadable { file, reason, chain })
+        })
+    }
+
+    /// Fails unless everything requested is active.
+    fn must_be_loaded(&self) -> mlua::Result<()> {
+        let requested: Vec<Name> =
+            self.state.borrow().requested.values().map(|(name, _)| name.clone()).collect();
+        let (mut missing, mut refused) = (Vec::new(), Vec::new());
+        for mut name in requested {
+            self.look_up(&mut name)?;
+            if name.short_name().is_some_and(|name| self.state.borrow().is_active(name)) {
+                continue;
+            }
+            if name.resolved.is_some_and(|resolved| resolved.file.is_some()) {
+                refused.push(name.user);
+            } else {
+                missing.push(name.user);
+            }
+        }
+        if let Some(first) = missing.first() {
+            let chain = self.asked.borrow().get(first).cloned().unwrap_or_default();
+            let missing = missing.iter().map(|name| self.missing(name)).collect();
+            return Err(self.watch.end(EvaluationError::NotFound { missing, chain }));
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let message = format!("not loaded in the end: {}", refused.join(", "));
+        Err(self.refuse(message))
+    }
+
+    fn missing(&self, name: &str) -> Missing {
+        Missing { name: name.to_owned(), near: self.names.borrow().near(name) }
+    }
+
+    fn finish(&self) -> Evaluation {
+        let mut state = self.state.borrow_mut();
+        let (values, changes) = state.take_results();
+        let before = &self.request.environment;
+        let environment = values
+            .into_iter()
+            .filter(|(name, value)| !is_internal(name) && before.get(name) != value.as_ref())
+            .filter(|(name, _)| self.rules.since(9, 0, 0) || !name.contains('.'))
+            .collect();
+        let order = state.in_order();
+        let modules = order.iter().filter_map(|name| loaded_module(&state, name)).collect();
+        Evaluation {
+            modules,
+            environment,
+            changes,
+            messages: std::mem::take(&mut state.messages),
+            commands: std::mem::take(&mut state.commands),
+            unpinned: std::mem::take(&mut state.unpinned),
+            files_read: std::mem::take(&mut state.files_read).into_iter().collect(),
+        }
+    }
+}
+
+/// Whether the variable is Lmod's own.
+fn is_internal(name: &str) -> bool {
+    name.starts_with("_ModuleTable")
+        || name.starts_with("__LMOD_")
+        || matches!(name, "LOADEDMODULES" | "_LMFILES_")
+}
+
+fn loaded_module(state: &State, short_name: &str) -> Option<LoadedModule> {
+    let entry: &Entry = state.module(short_name).filter(|one| one.status == Status::Active)?;
+    let full_name = |name: &String| state.module(name).map(|entry| entry.full_name.clone());
+    Some(LoadedModule {
+        short_name: short_name.to_owned(),
+        full_name: entry.full_name.clone(),
+        user_name: entry.user_name.clone(),
+        file: entry.file.clone(),
+        stack_depth: entry.stack_depth,
+        reference_count: entry.reference_count.and_then(|count| u32::try_from(count).ok()),
+        weighted_version: entry.weight.clone(),
+        properties: entry
+            .properties
+            .iter()
+            .map(|(name, values)| (name.clone(), values.iter().cloned().collect()))
+            .collect(),
+        families: entry.families.clone(),
+        dependencies: entry.dependencies.iter().filter_map(full_name).collect(),
+        whatis: entry.whatis.clone(),
+        help: entry.help.clone(),
+    })
+}

@@ -1,0 +1,176 @@
+//! What a modulefile may use: watched from within the Lua machine.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use mlua::{HookTriggers, Lua, VmState};
+
+use super::error::{Chain, EvaluationError};
+use super::{Event, Limits};
+
+/// Lua instructions between two looks at the clock.
+const INSTRUCTIONS: u32 = 10_000;
+
+/// Evaluations of one modulefile in a run after which it is taken for an endless recursion, as
+/// Lmod 9 does.
+const MOST_EVALUATIONS: u32 = 500;
+
+/// Ends the Lua code that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Signal {
+    /// The evaluation has failed; [`Watch::take_error`] says why. No `pcall` may catch it.
+    #[error("the evaluation has ended")]
+    End,
+    /// `LmodBreak`: this modulefile ends and has done nothing.
+    #[error("LmodBreak")]
+    Break,
+}
+
+/// A modulefile being evaluated.
+#[derive(Debug, Clone)]
+struct Running {
+    full_name: String,
+    file: PathBuf,
+    used: Duration,
+}
+
+/// Knows what runs, for how long, and why it had to end.
+#[derive(Debug)]
+pub(super) struct Watch {
+    limits: Limits,
+    running: RefCell<Vec<Running>>,
+    since: Cell<Instant>,
+    error: RefCell<Option<EvaluationError>>,
+    evaluations: RefCell<std::collections::BTreeMap<PathBuf, u32>>,
+}
+
+impl Watch {
+    pub(super) fn new(limits: Limits) -> Rc<Self> {
+        Rc::new(Self {
+            limits,
+            running: RefCell::default(),
+            since: Cell::new(now()),
+            error: RefCell::default(),
+            evaluations: RefCell::default(),
+        })
+    }
+
+    /// Sets memory limit and hook.
+    pub(super) fn install(self: &Rc<Self>, lua: &Lua) -> mlua::Result<()> {
+        lua.set_memory_limit(usize::try_from(self.limits.memory_bytes).unwrap_or(usize::MAX))?;
+        let watch = Rc::clone(self);
+        let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
+        lua.set_hook(triggers, move |_, debug| {
+            let line = debug.current_line().and_then(|line| u32::try_from(line).ok());
+            watch.check(line).map(|()| VmState::Continue)
+        })
+    }
+
+    /// Fails once the evaluation has to end.
+    fn check(&self, line: Option<u32>) -> mlua::Result<()> {
+        if self.error.borrow().is_some() {
+            return Err(mlua::Error::external(Signal::End));
+        }
+        let used = self.running.borrow().last().map_or(Duration::ZERO, |running| running.used);
+        if used + self.since.get().elapsed() <= self.limits.time {
+            return Ok(());
+        }
+        Err(self.limit("the modulefile", after(self.limits.time), line))
+    }
+
+    /// A modulefile begins.
+    pub(super) fn enter(&self, full_name: &str, file: &Path) -> mlua::Result<Event> {
+        self.pause();
+        self.running.borrow_mut().push(Running {
+            full_name: full_name.to_owned(),
+            file: file.to_owned(),
+            used: Duration::ZERO,
+        });
+        let mut evaluations = self.evaluations.borrow_mut();
+        let count = evaluations.entry(file.to_owned()).or_default();
+        *count += 1;
+        if *count > MOST_EVALUATIONS {
+            let reason = format!("after {MOST_EVALUATIONS} evaluations of one modulefile");
+            return Err(self.limit("an endless recursion of loads", reason, None));
+        }
+        Ok(Event::Modulefile(file.to_owned()))
+    }
+
+    /// The innermost modulefile has ended. The one that goes on is returned.
+    pub(super) fn leave(&self) -> Option<Event> {
+        let mut running = self.running.borrow_mut();
+        running.pop();
+        self.since.set(now());
+        running.last().map(|outer| Event::Resumed(outer.file.clone()))
+    }
+
+    /// The clock of the innermost modulefile stops, for a command.
+    pub(super) fn pause(&self) {
+        if let Some(running) = self.running.borrow_mut().last_mut() {
+            running.used += self.since.get().elapsed();
+        }
+        self.since.set(now());
+    }
+
+    /// The clock goes on; what ran since [`Self::pause`] does not count.
+    pub(super) fn resume(&self) -> Option<Event> {
+        self.since.set(now());
+        self.running.borrow().last().map(|running| Event::Resumed(running.file.clone()))
+    }
+
+    /// Full names of the modules being loaded.
+    pub(super) fn chain(&self) -> Chain {
+        let names: Vec<String> =
+            self.running.borrow().iter().map(|running| running.full_name.clone()).collect();
+        // An endless recursion need not be told to its end.
+        if names.len() > 8 {
+            let (first, last) = (names.iter().take(4), names.iter().skip(names.len() - 4));
+            let dots = "…".to_owned();
+            return Chain(first.chain(std::iter::once(&dots)).chain(last).cloned().collect());
+        }
+        Chain(names)
+    }
+
+    /// The modulefile being evaluated.
+    pub(super) fn file(&self) -> PathBuf {
+        self.running.borrow().last().map(|running| running.file.clone()).unwrap_or_default()
+    }
+
+    /// Ends the evaluation with `error`, unless it has ended for another reason.
+    pub(super) fn end(&self, error: EvaluationError) -> mlua::Error {
+        self.error.borrow_mut().get_or_insert(error);
+        mlua::Error::external(Signal::End)
+    }
+
+    /// Ends the evaluation because a limit was reached.
+    pub(super) fn limit(&self, what: &str, reason: String, line: Option<u32>) -> mlua::Error {
+        self.end(EvaluationError::Limit {
+            what: what.to_owned(),
+            reason,
+            file: self.file(),
+            line,
+            chain: self.chain(),
+        })
+    }
+
+    /// Whether the evaluation has to end.
+    pub(super) fn has_ended(&self) -> bool {
+        self.error.borrow().is_some()
+    }
+
+    /// Why the evaluation had to end.
+    pub(super) fn take_error(&self) -> Option<EvaluationError> {
+        self.error.borrow_mut().take()
+    }
+}
+
+/// `after 30 s`.
+pub(super) fn after(time: Duration) -> String {
+    format!("after {} s", time.as_secs_f64())
+}
+
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,143 @@
+//! Lmod's settings, and where its versions differ.
+
+use std::collections::BTreeMap;
+
+use crate::environment::path::Cleaning;
+use crate::environment::{ListRules, Stored, Variables};
+
+use super::names::NameRules;
+
+/// Lmod's settings as the environment gives them, and its version.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of Lmod's")]
+pub(super) struct Rules {
+    version: (u32, u32, u32),
+    /// The version as text.
+    pub(super) version_text: String,
+    /// `$HOME`.
+    pub(super) home: String,
+    /// Path variables may hold an element twice (`LMOD_DUPLICATE_PATHS`).
+    pub(super) duplicates: bool,
+    /// How elements are added.
+    pub(super) list: ListRules,
+    /// A family member replaces another (`LMOD_AUTO_SWAP`).
+    pub(super) auto_swap: bool,
+    /// Loading another version of a loaded module is an error
+    /// (`LMOD_DISABLE_SAME_NAME_AUTOSWAP`).
+    pub(super) no_name_swap: bool,
+    /// Families are not enforced (`LMOD_EXPERT`).
+    pub(super) expert: bool,
+    /// `prereq` loads (`MODULES_AUTO_HANDLING`).
+    pub(super) auto_handling: bool,
+    /// A module may not be loaded if a loaded one conflicts with it.
+    pub(super) downstream_conflicts: bool,
+}
+
+impl Rules {
+    pub(super) fn new(version: &str, environment: &Variables) -> Self {
+        let yes = |name: &str| environment.get(name).is_some_and(|value| value == "yes");
+        let no = |name: &str| environment.get(name).is_some_and(|value| value == "no");
+        let keep_place = yes("LMOD_TMOD_PATH_RULE");
+        let block = environment.get("LMOD_PREPEND_BLOCK").map(String::as_str);
+        Self {
+            version: parse_version(version),
+            version_text: version.to_owned(),
+            home: environment.get("HOME").cloned().unwrap_or_else(|| "~".to_owned()),
+            duplicates: yes("LMOD_DUPLICATE_PATHS") && !keep_place,
+            list: ListRules { keep_place, reverse_blocks: matches!(block, Some("no" | "reverse")) },
+            auto_swap: !no("LMOD_AUTO_SWAP"),
+            no_name_swap: yes("LMOD_DISABLE_SAME_NAME_AUTOSWAP")
+                || yes("LMOD_DISABLE_NAME_AUTOSWAP"),
+            expert: environment.contains_key("LMOD_EXPERT"),
+            auto_handling: yes("MODULES_AUTO_HANDLING"),
+            downstream_conflicts: yes("LMOD_DOWNSTREAM_CONFLICTS"),
+        }
+    }
+
+    /// Whether the rules are those of this version of Lmod or a later one.
+    pub(super) fn since(&self, major: u32, minor: u32, patch: u32) -> bool {
+        self.version >= (major, minor, patch)
+    }
+
+    /// How elements of path variables are cleaned.
+    pub(super) fn cleaning(&self) -> Cleaning<'_> {
+        let new = self.since(9, 0, 0);
+        Cleaning { home: &self.home, trim: !new, collapse: new }
+    }
+
+    /// Whether a call on the variable may not make duplicates.
+    pub(super) fn no_duplicates(&self, variable: &str, asked: bool) -> bool {
+        !self.duplicates || asked || variable == "MODULEPATH"
+    }
+}
+
+/// How names are looked up.
+pub(super) fn name_rules(rules: &Rules, environment: &Variables) -> NameRules {
+    let is = |name: &str, value: &str| environment.get(name).is_some_and(|set| set == value);
+    NameRules {
+        exact_match: is("LMOD_EXACT_MATCH", "yes"),
+        extended_default: !is("LMOD_EXTENDED_DEFAULT", "no"),
+        find_first: is("LMOD_TMOD_FIND_FIRST", "yes"),
+        only_lua: is("LMOD_ALLOW_TCL_MFILES", "no"),
+        max_depth: max_depth(environment.get("LMOD_MAXDEPTH").map_or("", String::as_str)),
+        lmod_9: rules.since(9, 0, 0),
+    }
+}
+
+/// `/path:2;/other:1`.
+fn max_depth(text: &str) -> BTreeMap<String, usize> {
+    let mut words = text.split([';', ':']);
+    let mut depths = BTreeMap::new();
+    while let (Some(path), Some(depth)) = (words.next(), words.next()) {
+        if let Ok(depth) = depth.parse() {
+            depths.insert(path.to_owned(), depth);
+        }
+    }
+    depths
+}
+
+/// What the environment stores about the elements of a path variable.
+pub(super) fn stored(environment: &Variables, variable: &str) -> Stored {
+    let pairs = |prefix: &str| -> Vec<(String, String)> {
+        let text = environment.get(&format!("{prefix}{variable}")).map_or("", String::as_str);
+        text.split(';')
+            .filter_map(|pair| pair.split_once(':'))
+            .map(|(path, number)| (path.to_owned(), number.to_owned()))
+            .collect()
+    };
+    let counts = pairs("__LMOD_REF_COUNT_").into_iter();
+    let priorities = pairs("__LMOD_Priority_").into_iter();
+    Stored {
+        counts: counts.filter_map(|(path, n)| Some((path, n.parse().ok()?))).collect(),
+        priorities: priorities.filter_map(|(path, n)| Some((path, n.parse().ok()?))).collect(),
+    }
+}
+
+fn parse_version(version: &str) -> (u32, u32, u32) {
+    let mut numbers = version.split(['.', '-', ' ']).map(|part| part.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        let rules = Rules::new("8.7.9", &Variables::new());
+        assert!(rules.since(8, 6, 19) && !rules.since(8, 7, 58) && !rules.since(9, 0, 0));
+    }
+
+    #[test]
+    fn counts_and_priorities_come_from_the_environment() {
+        let environment = Variables::from([
+            ("__LMOD_REF_COUNT_PATH".to_owned(), "/a:2;/b:1".to_owned()),
+            ("__LMOD_Priority_PATH".to_owned(), "/a:-10".to_owned()),
+        ]);
+        let stored = stored(&environment, "PATH");
+        assert_eq!(stored.counts["/a"], 2);
+        assert!((stored.priorities["/a"] + 10.0).abs() < f64::EPSILON);
+        assert_eq!(max_depth("/a:2;/b:1")["/b"], 1);
+    }
+}

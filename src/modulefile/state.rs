@@ -1,0 +1,424 @@
+//! What an evaluation has done so far: variables, module table, frames, and how to undo a frame.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use crate::environment::{Change, Operation, Variable, Variables};
+
+use super::naming::Name;
+use super::rules::{self, Rules};
+use super::source_sh::ShellChange;
+use super::{Command, Message};
+
+/// Whether modulefiles are being loaded or undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Functions do what they say.
+    Load,
+    /// Functions undo what they did.
+    Unload,
+}
+
+/// Where a module of the table stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Loaded.
+    Active,
+    /// Being loaded or unloaded.
+    Pending,
+    /// Was loaded, and `MODULEPATH` has it no longer.
+    Inactive,
+}
+
+/// A module of the table.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) full_name: String,
+    pub(super) user_name: String,
+    pub(super) file: PathBuf,
+    pub(super) status: Status,
+    /// Completion order; negative while inactive.
+    pub(super) order: i64,
+    pub(super) stack_depth: u32,
+    pub(super) reference_count: Option<i64>,
+    pub(super) weight: String,
+    pub(super) properties: BTreeMap<String, BTreeSet<String>>,
+    pub(super) families: Vec<String>,
+    /// Short names.
+    pub(super) dependencies: Vec<String>,
+    pub(super) whatis: Vec<String>,
+    pub(super) help: Option<String>,
+    /// What `source_sh` of each script amounts to, for undoing.
+    pub(super) scripts: BTreeMap<String, Rc<[ShellChange]>>,
+    /// Files that `inherit` went to, for undoing.
+    pub(super) inherited: Vec<PathBuf>,
+    /// What `depends_on_any` chose.
+    pub(super) any_chosen: Vec<String>,
+    /// Names with which this module does not go together.
+    pub(super) conflicts: Vec<Name>,
+}
+
+/// A modulefile being evaluated.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub(super) short_name: String,
+    pub(super) full_name: String,
+    pub(super) version: Option<String>,
+    pub(super) user_name: String,
+    pub(super) file: PathBuf,
+    serial: u64,
+    journal: usize,
+    changes: usize,
+}
+
+/// How things stood before a frame changed them.
+#[derive(Debug)]
+enum Undo {
+    Variable(String, Option<Rc<Variable>>),
+    Stack(String, Option<Vec<Option<String>>>),
+    Module(String, Option<Box<Entry>>),
+    Family(String, Option<String>),
+    ModulepathChanged(bool),
+}
+
+#[derive(Debug, Clone)]
+struct Tracked {
+    variable: Rc<Variable>,
+    /// The frame for which its former value is in the journal.
+    saved: u64,
+}
+
+/// A family member to replace.
+#[derive(Debug, Clone)]
+pub(super) struct FamilySwap {
+    pub(super) old: String,
+    pub(super) new: String,
+    pub(super) new_full_name: String,
+    pub(super) new_user_name: String,
+}
+
+/// All that changes in the course of an evaluation.
+#[derive(Debug)]
+pub(super) struct State {
+    /// The environment as commands and `os.getenv` see it, but for the `stale` variables.
+    environment: Variables,
+    variables: BTreeMap<String, Tracked>,
+    stale: BTreeSet<String>,
+    stacks: BTreeMap<String, Vec<Option<String>>>,
+    modules: BTreeMap<String, Entry>,
+    families: BTreeMap<String, String>,
+    pub(super) modulepath_changed: bool,
+    order: i64,
+    pub(super) frames: Vec<Frame>,
+    serial: u64,
+    journal: Vec<Undo>,
+    pub(super) mode: Mode,
+    changes: Vec<Change>,
+    pub(super) messages: Vec<Message>,
+    pub(super) commands: Vec<Command>,
+    pub(super) unpinned: Vec<String>,
+    pub(super) files_read: BTreeSet<PathBuf>,
+    /// What must be active in the end, by the name asked for, with the depth of the request.
+    pub(super) requested: BTreeMap<String, (Name, usize)>,
+    /// Names not found yet.
+    pub(super) queue: VecDeque<Name>,
+    pub(super) queue_loads: u32,
+    /// Nothing has become loadable since the last look.
+    pub(super) same: bool,
+    pub(super) family_swaps: Vec<FamilySwap>,
+    pub(super) swapping: u32,
+    /// Sticky modules that were unloaded: user name and file.
+    pub(super) sticky: Vec<(String, PathBuf)>,
+}
+
+impl State {
+    pub(super) fn new(environment: Variables) -> Self {
+        Self {
+            environment,
+            variables: BTreeMap::new(),
+            stale: BTreeSet::new(),
+            stacks: BTreeMap::new(),
+            modules: BTreeMap::new(),
+            families: BTreeMap::new(),
+            modulepath_changed: false,
+            order: 0,
+            frames: Vec::new(),
+            serial: 1,
+            journal: Vec::new(),
+            mode: Mode::Load,
+            changes: Vec::new(),
+            messages: Vec::new(),
+            commands: Vec::new(),
+            unpinned: Vec::new(),
+            files_read: BTreeSet::new(),
+            requested: BTreeMap::new(),
+            queue: VecDeque::new(),
+            queue_loads: 0,
+            same: true,
+            family_swaps: Vec::new(),
+            swapping: 0,
+            sticky: Vec::new(),
+        }
+    }
+
+    /// Full name of the module whose modulefile runs; empty outside of any.
+    pub(super) fn origin(&self) -> String {
+        self.frames.last().map(|frame| frame.full_name.clone()).unwrap_or_default()
+    }
+
+    // ---- frames
+
+    pub(super) fn push_frame(&mut self, name: &Name) {
+        let resolved = name.resolved.clone().unwrap_or_default();
+        self.serial += 1;
+        self.frames.push(Frame {
+            full_name: resolved.full_name(),
+            short_name: resolved.short_name,
+            version: resolved.version,
+            user_name: name.user.clone(),
+            file: resolved.file.unwrap_or_default(),
+            serial: self.serial,
+            journal: self.journal.len(),
+            changes: self.changes.len(),
+        });
+    }
+
+    pub(super) fn pop_frame(&mut self) {
+        self.frames.pop();
+        if self.frames.is_empty() {
+            self.journal.clear();
+        }
+    }
+
+    /// Undoes what the innermost frame did to variables and module table. The environment that
+    /// commands see keeps it, as Lmod's own does.
+    pub(super) fn roll_back(&mut self) {
+        self.refresh_environment();
+        let Some(frame) = self.frames.last() else { return };
+        let (journal, changes) = (frame.journal, frame.changes);
+        for undo in self.journal.split_off(journal).into_iter().rev() {
+            match undo {
+                Undo::Variable(name, old) => {
+                    restore(
+                        &mut self.variables,
+                        name,
+                        old.map(|old| Tracked { variable: old, saved: 0 }),
+                    );
+                }
+                Undo::Stack(name, old) => restore(&mut self.stacks, name, old),
+                Undo::Module(name, old) => {
+                    restore(&mut self.modules, name, old.map(|entry| *entry));
+                }
+                Undo::Family(name, old) => restore(&mut self.families, name, old),
+                Undo::ModulepathChanged(old) => self.modulepath_changed = old,
+            }
+        }
+        self.changes.truncate(changes);
+    }
+
+    fn record(&mut self, undo: impl FnOnce(&Self) -> Undo) {
+        if !self.frames.is_empty() {
+            let undo = undo(self);
+            self.journal.push(undo);
+        }
+    }
+
+    // ---- variables
+
+    /// The value that `os.getenv` gives.
+    pub(super) fn getenv(&mut self, name: &str) -> Option<String> {
+        self.refresh(name);
+        self.environment.get(name).cloned()
+    }
+
+    /// Sets a variable for this evaluation's eyes only (`posix.setenv`).
+    pub(super) fn set_private(&mut self, name: &str, value: Option<&str>) {
+        self.stale.remove(name);
+        match value {
+            Some(value) => drop(self.environment.insert(name.to_owned(), value.to_owned())),
+            None => drop(self.environment.remove(name)),
+        }
+    }
+
+    /// The environment that commands get.
+    pub(super) fn environment(&mut self) -> &Variables {
+        self.refresh_environment();
+        &self.environment
+    }
+
+    fn refresh_environment(&mut self) {
+        for name in self.stale.clone() {
+            self.refresh(&name);
+        }
+    }
+
+    fn refresh(&mut self, name: &str) {
+        if !self.stale.remove(name) {
+            return;
+        }
+        match self.variables.get(name).and_then(|tracked| tracked.variable.value()) {
+            Some(value) => drop(self.environment.insert(name.to_owned(), value)),
+            None => drop(self.environment.remove(name)),
+        }
+    }
+
+    /// Lets `edit` change a variable. `delimiter` counts where this is its first use.
+    pub(super) fn edit<R>(
+        &mut self,
+        rules: &Rules,
+        name: &str,
+        delimiter: &str,
+        edit: impl FnOnce(&mut Variable) -> R,
+    ) -> R {
+        let serial = self.frames.last().map_or(0, |frame| frame.serial);
+        let known = self.variables.get(name);
+        if known.is_none_or(|tracked| tracked.saved != serial) {
+            let old = known.map(|tracked| Rc::clone(&tracked.variable));
+            self.record(|_| Undo::Variable(name.to_owned(), old));
+        }
+        let environment = &self.environment;
+        let tracked = self.variables.entry(name.to_owned()).or_insert_with(|| {
+            let value = environment.get(name).map(String::as_str);
+            let variable = Variable::new(name, value, delimiter, rules.list, rules.cleaning());
+            Tracked { variable: Rc::new(variable), saved: serial }
+        });
+        tracked.saved = serial;
+        self.stale.insert(name.to_owned());
+        edit(Rc::make_mut(&mut tracked.variable))
+    }
+
+    /// Makes a list of the variable, if it is none.
+    pub(super) fn make_list(
+        &mut self,
+        rules: &Rules,
+        name: &str,
+        delimiter: &str,
+        no_duplicates: bool,
+    ) {
+        let is_list = self.variables.get(name).is_some_and(|one| one.variable.is_list());
+        if !is_list {
+            let stored = rules::stored(&self.environment, name);
+            self.edit(rules, name, delimiter, |variable| {
+                variable.make_list(no_duplicates, &stored);
+            });
+        }
+    }
+
+    /// Whether the variable was used in this evaluation.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        self.variables.contains_key(name)
+    }
+
+    /// The elements of `MODULEPATH`.
+    pub(super) fn modulepath(&self) -> Vec<String> {
+        self.variables.get("MODULEPATH").map_or_else(Vec::new, |one| one.variable.elements())
+    }
+
+    /// Notes that `MODULEPATH` has changed.
+    pub(super) fn modulepath_has_changed(&mut self) {
+        self.record(|state| Undo::ModulepathChanged(state.modulepath_changed));
+        self.modulepath_changed = true;
+    }
+
+    /// The values that `pushenv` has put aside for a variable, newest first.
+    pub(super) fn stack(&self, name: &str) -> Option<&Vec<Option<String>>> {
+        self.stacks.get(name)
+    }
+
+    pub(super) fn set_stack(&mut self, name: &str, stack: Vec<Option<String>>) {
+        self.record(|state| Undo::Stack(name.to_owned(), state.stacks.get(name).cloned()));
+        self.stacks.insert(name.to_owned(), stack);
+    }
+
+    /// Notes a change for the record.
+    pub(super) fn note(&mut self, variable: &str, operation: Operation) {
+        let origin = self.origin();
+        self.changes.push(Change { origin, variable: variable.to_owned(), operation });
+    }
+
+    /// Final values of all variables used, and the changes.
+    pub(super) fn take_results(&mut self) -> (BTreeMap<String, Option<String>>, Vec<Change>) {
+        let values = self
+            .variables
+            .iter()
+            .map(|(name, tracked)| (name.clone(), tracked.variable.value()))
+            .collect();
+        (values, std::mem::take(&mut self.changes))
+    }
+
+    // ---- module table
+
+    pub(super) fn module(&self, short_name: &str) -> Option<&Entry> {
+        self.modules.get(short_name)
+    }
+
+    pub(super) fn modules(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        self.modules.iter()
+    }
+
+    pub(super) fn status(&self, short_name: &str) -> Option<Status> {
+        self.modules.get(short_name).map(|entry| entry.status)
+    }
+
+    /// Whether the module is loaded.
+    pub(super) fn is_active(&self, short_name: &str) -> bool {
+        self.status(short_name) == Some(Status::Active)
+    }
+
+    pub(super) fn set_module(&mut self, short_name: &str, entry: Option<Entry>) {
+        self.record(|state| {
+            let old = state.modules.get(short_name).cloned().map(Box::new);
+            Undo::Module(short_name.to_owned(), old)
+        });
+        restore(&mut self.modules, short_name.to_owned(), entry);
+    }
+
+    /// Lets `edit` change a module of the table, if it is there.
+    pub(super) fn edit_module(&mut self, short_name: &str, edit: impl FnOnce(&mut Entry)) {
+        if let Some(mut entry) = self.modules.get(short_name).cloned() {
+            edit(&mut entry);
+            self.set_module(short_name, Some(entry));
+        }
+    }
+
+    /// The module has been evaluated.
+    pub(super) fn activate(&mut self, short_name: &str) {
+        self.order += 1;
+        let order = self.order;
+        self.edit_module(short_name, |entry| {
+            entry.status = Status::Active;
+            entry.order = order;
+        });
+    }
+
+    /// Short names of modules that are not pending, active ones in load order, then inactive ones.
+    pub(super) fn in_order(&self) -> Vec<String> {
+        let mut listed: Vec<(bool, i64, &str, &String)> = self
+            .modules
+            .iter()
+            .filter(|(_, entry)| entry.status != Status::Pending)
+            .map(|(name, entry)| {
+                (entry.order <= 0, entry.order.abs(), entry.user_name.as_str(), name)
+            })
+            .collect();
+        listed.sort();
+        listed.into_iter().map(|(.., name)| name.clone()).collect()
+    }
+
+    pub(super) fn family(&self, family: &str) -> Option<&String> {
+        self.families.get(family)
+    }
+
+    pub(super) fn set_family(&mut self, family: &str, member: Option<&str>) {
+        self.record(|state| Undo::Family(family.to_owned(), state.families.get(family).cloned()));
+        restore(&mut self.families, family.to_owned(), member.map(str::to_owned));
+    }
+}
+
+fn restore<T>(map: &mut BTreeMap<String, T>, key: String, value: Option<T>) {
+    match value {
+        Some(value) => drop(map.insert(key, value)),
+        None => drop(map.remove(&key)),
+    }
+}

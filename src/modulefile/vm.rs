@@ -1,0 +1,163 @@
+//! The Lua machine: running modulefiles and rc files, and what their errors mean.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use mlua::chunk::ChunkMode;
+use mlua::{Lua, LuaOptions, StdLib, Variadic};
+
+use super::error::EvaluationError;
+use super::evaluator::Evaluator;
+use super::limits::Signal;
+use super::names::rc;
+
+/// The name under which Lua knows every modulefile.
+const CHUNK: &str = "modulefile";
+
+/// A machine with the libraries that Lmod's sandbox draws from.
+pub(super) fn new() -> mlua::Result<Lua> {
+    let libraries = StdLib::STRING | StdLib::TABLE | StdLib::MATH | StdLib::OS | StdLib::IO;
+    Lua::new_with(libraries, LuaOptions::default())
+}
+
+/// Runs the text of a modulefile in the sandbox.
+pub(super) fn run_modulefile(evaluator: &Evaluator, text: &[u8]) -> mlua::Result<()> {
+    let Some(sandbox) = evaluator.sandbox.get() else { return Ok(()) };
+    evaluator
+        .lua
+        .load(text)
+        .set_name(format!("={CHUNK}"))
+        .set_mode(ChunkMode::Text)
+        .set_environment(sandbox.clone())
+        .exec()
+}
+
+/// Runs the text of an rc file and returns what it says.
+pub(super) fn run_rc(
+    evaluator: &Evaluator,
+    path: &Path,
+    text: &[u8],
+) -> mlua::Result<Vec<rc::Line>> {
+    let begun = evaluator.watch.enter(&path.to_string_lossy(), path)?;
+    evaluator.tell(Some(begun));
+    let lines = RefCell::new(Vec::new());
+    let result = evaluator.lua.scope(|scope| {
+        let environment = super::api::rc_environment(scope, evaluator, &lines)?;
+        evaluator
+            .lua
+            .load(text)
+            .set_name(format!("={CHUNK}"))
+            .set_mode(ChunkMode::Text)
+            .set_environment(environment)
+            .exec()
+    });
+    if let Err(failure) = result {
+        let ended = error(evaluator, &failure);
+        return Err(evaluator.watch.end(ended));
+    }
+    evaluator.tell(evaluator.watch.leave());
+    Ok(lines.into_inner())
+}
+
+/// The line of a modulefile that made the call being served.
+pub(super) fn current_line(lua: &Lua) -> Option<u32> {
+    (0..8).find_map(|level| {
+        lua.inspect_stack(level, |debug| {
+            let source = debug.source();
+            let ours = source.short_src.as_deref() == Some(CHUNK);
+            ours.then(|| debug.current_line()).flatten()
+        })
+        .flatten()
+        .and_then(|line| u32::try_from(line).ok())
+    })
+}
+
+/// Whether the error is `LmodBreak`.
+pub(super) fn is_break(error: &mlua::Error) -> bool {
+    error.downcast_ref::<Signal>() == Some(&Signal::Break)
+}
+
+/// Whether the error is that memory is used up.
+pub(super) fn is_memory(error: &mlua::Error) -> bool {
+    error
+        .chain()
+        .any(|one| matches!(one.downcast_ref::<mlua::Error>(), Some(mlua::Error::MemoryError(_))))
+}
+
+/// What a failed modulefile means.
+pub(super) fn error(evaluator: &Evaluator, error: &mlua::Error) -> EvaluationError {
+    let (message, line) = message(error);
+    let (file, chain) = (evaluator.watch.file(), evaluator.watch.chain());
+    if is_memory(error) {
+        let memory = crate::base::ByteSize(evaluator.request.limits.memory_bytes);
+        let (what, reason) = ("the modulefile".to_owned(), format!("at {memory} of memory"));
+        return EvaluationError::Limit { what, reason, file, line, chain };
+    }
+    if message.contains("C stack overflow") {
+        let (what, reason) = ("a recursion".to_owned(), "at Lua's limit of 200 calls".to_owned());
+        return EvaluationError::Limit { what, reason, file, line, chain };
+    }
+    EvaluationError::Lua { message, file, line, chain }
+}
+
+/// Lua's message without position and trace, and the line.
+pub(super) fn message(error: &mlua::Error) -> (String, Option<u32>) {
+    let (text, trace) = match error {
+        mlua::Error::CallbackError { traceback, cause } => {
+            let mut cause = cause;
+            while let mlua::Error::CallbackError { cause: inner, .. } = &**cause {
+                cause = inner;
+            }
+            (text_of(cause), traceback.clone())
+        }
+        other => (text_of(other), String::new()),
+    };
+    let text = text.split("\nstack traceback:").next().unwrap_or_default().to_owned();
+    match split_position(&text) {
+        Some((line, rest)) => (rest.to_owned(), Some(line)),
+        None => (text, position_in(&trace)),
+    }
+}
+
+fn text_of(error: &mlua::Error) -> String {
+    match error {
+        mlua::Error::RuntimeError(text)
+        | mlua::Error::MemoryError(text)
+        | mlua::Error::SyntaxError { message: text, .. } => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// `modulefile:12: text`.
+fn split_position(text: &str) -> Option<(u32, &str)> {
+    let rest = text.strip_prefix(CHUNK)?.strip_prefix(':')?;
+    let (line, rest) = rest.split_once(':')?;
+    Some((line.parse().ok()?, rest.trim_start()))
+}
+
+fn position_in(trace: &str) -> Option<u32> {
+    trace.lines().find_map(|line| split_position(line.trim()).map(|(line, _)| line))
+}
+
+/// What `pcall` of the sandbox returns: a failure that it may not catch goes on.
+pub(super) fn after_pcall(
+    evaluator: &Evaluator,
+    results: Variadic<mlua::Value>,
+) -> mlua::Result<Variadic<mlua::Value>> {
+    if evaluator.watch.has_ended() {
+        return Err(mlua::Error::external(Signal::End));
+    }
+    if let [mlua::Value::Boolean(false), reason] = results.as_slice() {
+        let memory = match reason {
+            mlua::Value::Error(error) => is_memory(error),
+            mlua::Value::String(text) => text.as_bytes() == b"not enough memory",
+            _ => false,
+        };
+        if memory {
+            let failure = mlua::Error::MemoryError("not enough memory".to_owned());
+            let ended = error(evaluator, &failure);
+            return Err(evaluator.watch.end(ended));
+        }
+    }
+    Ok(results)
+}

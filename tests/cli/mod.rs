@@ -1,0 +1,6 @@
+//! The program as a user of a shell meets it.
+
+mod container;
+mod modulefiles;
+mod refusals;
+pub(crate) mod session;

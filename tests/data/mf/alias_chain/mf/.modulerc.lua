@@ -1,0 +1,2 @@
+module_alias("one","two")
+module_alias("two","x/1")

@@ -1,0 +1,2 @@
+always_load("b")
+always_unload("z")

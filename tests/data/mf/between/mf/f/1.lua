@@ -1,0 +1,1 @@
+depends_on(between("x","<1.0","2.0"))

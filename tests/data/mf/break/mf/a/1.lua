@@ -1,0 +1,3 @@
+setenv("A","1")
+LmodBreak("enough")
+setenv("A2","1")

@@ -1,0 +1,2 @@
+load("a")
+setenv("B","1")

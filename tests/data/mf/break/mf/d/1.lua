@@ -1,0 +1,2 @@
+try_load("a")
+setenv("D", tostring(os.getenv("A")))

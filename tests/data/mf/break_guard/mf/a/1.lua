@@ -1,0 +1,2 @@
+if not os.getenv("GO") then LmodBreak() end
+setenv("A","1")

@@ -1,0 +1,2 @@
+setenv("A","c")
+prepend_path("P","/c")

@@ -1,0 +1,3 @@
+try_load("a")
+load("c")
+setenv("SEEN", os.getenv("A"))

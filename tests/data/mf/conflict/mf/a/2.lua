@@ -1,0 +1,2 @@
+conflict("a")
+conflict("b")

@@ -1,0 +1,1 @@
+conflict("d/2")

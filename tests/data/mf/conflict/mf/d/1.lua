@@ -1,0 +1,1 @@
+conflict("c/2","x")

@@ -1,0 +1,2 @@
+conflict("e")
+setenv("E","1")

@@ -1,0 +1,3 @@
+prepend_path("X","/u")
+remove_path("X","/t")
+remove_path("X","/v")

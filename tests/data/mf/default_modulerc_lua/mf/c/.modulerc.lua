@@ -1,0 +1,1 @@
+module_version("c/9","default")

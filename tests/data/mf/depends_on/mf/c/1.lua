@@ -1,0 +1,2 @@
+depends_on("b")
+prepend_path("X","/c")

@@ -1,0 +1,3 @@
+load("a")
+pcall(function() load("b") end)
+setenv("C","1")

@@ -1,0 +1,2 @@
+local ok = pcall(function() LmodError("x") end)
+setenv("D", tostring(ok))

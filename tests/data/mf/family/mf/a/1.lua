@@ -1,0 +1,3 @@
+family("comp")
+prepend_path("X","/a")
+setenv("A","1")

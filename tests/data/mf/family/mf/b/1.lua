@@ -1,0 +1,3 @@
+family("comp")
+prepend_path("X","/b")
+setenv("B","1")

@@ -1,0 +1,2 @@
+family("comp")
+family("two")

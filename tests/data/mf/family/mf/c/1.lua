@@ -1,0 +1,2 @@
+family("mpi")
+prepend_path("X","/c")

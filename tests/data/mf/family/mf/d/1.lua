@@ -1,0 +1,2 @@
+load("b")
+family("other")

@@ -1,0 +1,12 @@
+
+setenv("A","1")
+prepend_path("P","/a")
+setenv("SEEN_A", os.getenv("A"))
+setenv("SEEN_P", os.getenv("P"))
+setenv("SEEN_LC", os.getenv("LC_ALL") or "none")
+setenv("SEEN_TOOL", os.getenv("ModuleTool") or "none")
+setenv("SEEN_VERSION", os.getenv("LMOD_VERSION") or "none")
+setenv("SEEN_MAJOR", os.getenv("LMOD_VERSION_MAJOR") or "none")
+unsetenv("USER")
+setenv("SEEN_USER", os.getenv("USER") or "none")
+setenv("SEEN_NONE", os.getenv("NOPE") or "none")

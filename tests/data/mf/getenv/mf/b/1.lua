@@ -1,0 +1,1 @@
+setenv("B", os.getenv("A") .. os.getenv("P"))

@@ -1,0 +1,2 @@
+shared = "from a"
+local own = "x"

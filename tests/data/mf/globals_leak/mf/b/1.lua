@@ -1,0 +1,2 @@
+setenv("B", tostring(shared))
+setenv("OWN", tostring(own))

@@ -1,0 +1,3 @@
+local top = myFileName():match("^(.*)/mf")
+family("compiler")
+prepend_path("MODULEPATH", top .. "/mf_c1")

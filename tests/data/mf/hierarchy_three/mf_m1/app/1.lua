@@ -1,0 +1,2 @@
+setenv("APP","m1")
+prepend_path("P","/m1")

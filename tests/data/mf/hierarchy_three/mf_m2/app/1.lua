@@ -1,0 +1,2 @@
+setenv("APP","m2")
+prepend_path("P","/m2")

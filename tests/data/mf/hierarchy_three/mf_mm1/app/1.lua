@@ -1,0 +1,1 @@
+setenv("APP","mm1")

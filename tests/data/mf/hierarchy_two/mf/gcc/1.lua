@@ -1,0 +1,4 @@
+local top = myFileName():match("^(.*)/mf")
+family("compiler")
+prepend_path("MODULEPATH", top .. "/mf_gcc1")
+setenv("GCC","1")

@@ -1,0 +1,2 @@
+setenv("APP", "gcc1")
+prepend_path("X","/app1")

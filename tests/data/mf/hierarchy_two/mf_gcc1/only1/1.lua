@@ -1,0 +1,1 @@
+setenv("ONLY","1")

@@ -1,0 +1,2 @@
+setenv("APP", "gcc2")
+prepend_path("X","/app2")

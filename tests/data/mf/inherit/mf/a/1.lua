@@ -1,0 +1,3 @@
+setenv("A","mine")
+inherit()
+prepend_path("X","/mine")

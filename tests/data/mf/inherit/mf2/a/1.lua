@@ -1,0 +1,2 @@
+setenv("A","theirs")
+prepend_path("X","/theirs")

@@ -1,0 +1,2 @@
+setenv("A", tostring(isDefined("setenv")))
+setenv("B", tostring(isNotDefined("nope_nope")))

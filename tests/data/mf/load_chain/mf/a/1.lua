@@ -1,0 +1,2 @@
+load("b")
+prepend_path("X","/a")

@@ -1,0 +1,2 @@
+load("c/1")
+prepend_path("X","/b")

@@ -1,0 +1,1 @@
+if not isloaded("b") then load("b") end

@@ -1,0 +1,2 @@
+setenv("B", tostring(isloaded("b")))
+setenv("P", tostring(isPending("b")))

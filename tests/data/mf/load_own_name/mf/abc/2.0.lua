@@ -1,0 +1,2 @@
+setenv("TOP","1")
+load("abc/.cpu/2.0")

@@ -1,0 +1,3 @@
+load("b")
+always_load("c")
+try_load("d")

@@ -1,0 +1,2 @@
+setenv("COMMON", "1")
+prepend_path("X", "/common")

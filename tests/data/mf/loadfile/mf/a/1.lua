@@ -1,0 +1,3 @@
+local f = loadfile(dirname(myFileName()) .. "../../common.lua")
+f()
+setenv("A","1")

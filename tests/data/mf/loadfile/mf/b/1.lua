@@ -1,0 +1,2 @@
+local f, e = loadfile("/nope.lua")
+setenv("B", tostring(f))

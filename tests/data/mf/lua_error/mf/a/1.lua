@@ -1,0 +1,3 @@
+setenv("A","1")
+local x = nil
+x.y = 1

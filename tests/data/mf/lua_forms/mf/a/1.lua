@@ -1,0 +1,16 @@
+
+setenv("INT", 7 // 2)
+setenv("F", 7 / 2)
+setenv("BIG", 2^53)
+setenv("HEX", 0xff)
+setenv("SMALL", 0.1)
+setenv("NEG", -0.0)
+setenv("CAT", 1 .. "x" .. 2.0)
+setenv("FLOOR", math.floor(2.7))
+setenv("MAX", math.max(1, 2.5))
+local t = {3,1,2}
+table.sort(t)
+setenv("SORT", table.concat(t, ","))
+setenv("UNPACK", select and "has select" or tostring((unpack({"first","second"}))))
+setenv("TYPE", type(nil) .. type(1) .. type("x") .. type({}))
+setenv("TON", tostring(tonumber("0x10")) .. tostring(tonumber("zz")))

@@ -1,0 +1,1 @@
+depends_on("z","x/1","y")

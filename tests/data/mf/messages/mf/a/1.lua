@@ -1,0 +1,3 @@
+LmodMessage("hello")
+LmodMsgRaw("raw\n")
+setenv("A","1")

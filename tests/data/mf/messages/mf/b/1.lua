@@ -1,0 +1,2 @@
+LmodWarning("careful")
+setenv("B","1")

@@ -1,0 +1,2 @@
+setenv("B","1")
+load("nope")

@@ -1,0 +1,2 @@
+io.stderr:write("hello\n")
+setenv("A","1")

@@ -1,0 +1,2 @@
+prepend_path("MODULEPATH","/nope//dir/")
+append_path("MODULEPATH", myFileName():gsub("a/1.lua",""))

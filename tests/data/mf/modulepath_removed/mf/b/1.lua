@@ -1,0 +1,2 @@
+local top = myFileName():match("^(.*)/mf")
+remove_path("MODULEPATH", top .. "/mf2")

@@ -1,0 +1,2 @@
+local top = myFileName():match("^(.*)/mf")
+append_path("MODULEPATH", top .. "/mf2")

@@ -1,0 +1,2 @@
+local top = myFileName():match("^(.*)/mf")
+setenv("MODULEPATH", top .. "/mf:" .. top .. "/mf3")

@@ -1,0 +1,1 @@
+module_alias("al","a/1.2")

@@ -1,0 +1,2 @@
+setenv("A.B","x")
+setenv("OK","y")

@@ -1,0 +1,2 @@
+prepend_path("A","/a:/b:/c")
+append_path("A","/x:/y")

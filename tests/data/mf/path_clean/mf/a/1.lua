@@ -1,0 +1,12 @@
+
+prepend_path("A","//x///y//")
+prepend_path("A","/x/./z/")
+prepend_path("A","~/bin")
+prepend_path("A","/x/../w")
+prepend_path("A","./rel")
+prepend_path("A",".")
+prepend_path("A","$HOME/lit")
+prepend_path("A"," /blank ")
+prepend_path("B","/")
+prepend_path("C","/tex//")
+append_path("D","~user/x")

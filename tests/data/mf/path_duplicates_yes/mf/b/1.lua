@@ -1,0 +1,2 @@
+append_path("X","/b")
+remove_path("X","/c")

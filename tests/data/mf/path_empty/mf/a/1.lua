@@ -1,0 +1,11 @@
+
+prepend_path("A","")
+prepend_path("B","/a:")
+prepend_path("C",":/a")
+prepend_path("D","/a::/b")
+append_path("E","")
+prepend_path("F","/x")
+append_path("G","/x:::")
+append_path("PATH","")
+prepend_path("PATH","/p:")
+append_path("LD_LIBRARY_PATH","/l:")

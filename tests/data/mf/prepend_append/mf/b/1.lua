@@ -1,0 +1,2 @@
+prepend_path("PATH","/b/bin")
+append_path("PATH","/b/late")

@@ -1,0 +1,2 @@
+prereq("x")
+setenv("A","1")

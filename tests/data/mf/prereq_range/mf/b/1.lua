@@ -1,0 +1,1 @@
+prereq(between("x","1.0","2.5"))

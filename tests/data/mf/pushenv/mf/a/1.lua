@@ -1,0 +1,5 @@
+
+pushenv("X","new")
+pushenv("NEW","1")
+pushenv("GONE",false)
+

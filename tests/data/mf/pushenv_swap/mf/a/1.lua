@@ -1,0 +1,2 @@
+pushenv("X","one")
+pushenv("N","one")

@@ -1,0 +1,3 @@
+unsetenv("DONE")
+setenv("SEEN", os.getenv("X") or "none")
+pushenv("X","two")

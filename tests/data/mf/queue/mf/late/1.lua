@@ -1,0 +1,2 @@
+load("mpi")
+load("gcc")

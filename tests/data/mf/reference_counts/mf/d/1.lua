@@ -1,0 +1,2 @@
+setenv("D","1")
+prepend_path("P","/d")

@@ -1,0 +1,2 @@
+prepend_path("X","/a")
+pushenv("P","a")

@@ -1,0 +1,2 @@
+prepend_path("X","/b")
+setenv("P","b")

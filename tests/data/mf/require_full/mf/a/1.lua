@@ -1,0 +1,2 @@
+requireFullName()
+setenv("A","1")

@@ -1,0 +1,2 @@
+setenv("X","a")
+setenv("LMOD_OWN","a")

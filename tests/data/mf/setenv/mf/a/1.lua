@@ -1,0 +1,12 @@
+
+setenv("TEXT","some text with  blanks ")
+setenv("EMPTY","")
+setenv("INT",3)
+setenv("FLOAT",1.0)
+setenv("DIV",10/2)
+setenv("YES",true)
+setenv("NO",false)
+setenv("QUOTES", [[it's "quoted" $HOME `x` \ !]])
+setenv(" TRIMMED ","x")
+setenv("TWICE","1")
+setenv("TWICE","2")

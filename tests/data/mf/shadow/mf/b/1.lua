@@ -1,0 +1,2 @@
+local top = myFileName():match("^(.*)/mf")
+prepend_path("MODULEPATH", top .. "/mf_more")

@@ -1,0 +1,2 @@
+setenv("X","second")
+setenv("S","1")

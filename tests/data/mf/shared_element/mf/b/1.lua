@@ -1,0 +1,2 @@
+prepend_path("X","/b")
+append_path("X","/s")

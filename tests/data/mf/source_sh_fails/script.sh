@@ -1,0 +1,3 @@
+export A=1
+false
+export B=1

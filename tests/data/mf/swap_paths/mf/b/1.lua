@@ -1,0 +1,2 @@
+prepend_path("PATH","/b/bin")
+prepend_path("PATH","/shared")

@@ -1,0 +1,2 @@
+setenv("B","1"
+if x

@@ -1,0 +1,3 @@
+prepend_path("X","~")
+append_path("X","/a/~/b")
+setenv("Y","~/x")

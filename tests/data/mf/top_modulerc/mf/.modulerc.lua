@@ -1,0 +1,2 @@
+module_version("a/1","default")
+module_version("a/1","old")

@@ -1,0 +1,3 @@
+try_load("nope")
+try_load("c","nope2")
+setenv("A","1")

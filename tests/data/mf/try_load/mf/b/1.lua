@@ -1,0 +1,2 @@
+try_add("c/7")
+setenv("B","1")

@@ -1,0 +1,2 @@
+unload("a")
+setenv("B","1")

@@ -1,0 +1,2 @@
+unload("a","nope")
+load("a")

@@ -1,0 +1,3 @@
+load("x")
+load("y")
+prepend_path("P","/a")

@@ -1,0 +1,2 @@
+prepend_path("P","/x")
+setenv("X","1")

@@ -1,0 +1,2 @@
+prepend_path("P","/y")
+load("x")

@@ -1,0 +1,5 @@
+
+unsetenv("X")
+unsetenv("NEVER")
+setenv("Y","1")
+unsetenv("Y")

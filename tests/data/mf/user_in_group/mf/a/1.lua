@@ -1,0 +1,2 @@
+setenv("R", tostring(userInGroup("no-such-group")))
+setenv("S", tostring(userInGroups("a","b")))

@@ -1,0 +1,1 @@
+setenv("X", math.pi * 2)

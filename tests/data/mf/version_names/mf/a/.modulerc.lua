@@ -1,0 +1,2 @@
+module_version("a/2","new")
+module_version("a/1","old")

@@ -1,0 +1,67 @@
+//! One small tree for each behaviour, in `tests/data/mf/<case>/`, with a `spec`:
+//!
+//! ```text
+//! # what it shows
+//! path: mf more        directories of MODULEPATH, below the case (`mf` if not given)
+//! env: NAME=value      a variable to start with (repeatable; `$CASE` is the case's directory)
+//! load: A B/1          words of one `module load` (repeatable: each starts anew)
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::oracle::{Load, differences, lmod_version};
+
+fn cases() -> Vec<PathBuf> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mf");
+    let mut cases: Vec<PathBuf> = module_export::base::fs::sorted_dir(&top)
+        .unwrap()
+        .into_iter()
+        .map(|name| top.join(name))
+        .filter(|case| case.join("spec").is_file())
+        .collect();
+    cases.sort();
+    cases
+}
+
+fn loads(case: &Path) -> Vec<Load> {
+    let spec = fs::read_to_string(case.join("spec")).unwrap();
+    let lines = |key: &str| -> Vec<String> {
+        let prefix = format!("{key}:");
+        let lines = spec.lines().filter_map(|line| line.strip_prefix(&prefix));
+        lines.map(|line| line.trim().replace("$CASE", &case.display().to_string())).collect()
+    };
+    let path = lines("path").pop().unwrap_or_else(|| "mf".to_owned());
+    let path: Vec<String> =
+        path.split(' ').map(|name| case.join(name).display().to_string()).collect();
+    let environment = lines("env");
+    let load = |words: String| {
+        let words: Vec<&str> = words.split(' ').filter(|word| !word.is_empty()).collect();
+        let mut load = Load::new(&path.join(":"), &words);
+        for pair in &environment {
+            let (name, value) = pair.split_once('=').unwrap();
+            load = load.with(name, value);
+        }
+        load
+    };
+    lines("load").into_iter().map(load).collect()
+}
+
+#[test]
+fn every_behaviour_is_lmods() {
+    let Some(version) = lmod_version() else { return };
+    let mut all = Vec::new();
+    for case in cases() {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        let loads = loads(&case);
+        assert!(!loads.is_empty(), "{name} loads nothing");
+        all.extend(loads.into_iter().map(|load| (name.clone(), load)));
+    }
+    let found = differences(&all, &version);
+    assert!(found.is_empty(), "{} of {} differ:\n{}", found.len(), all.len(), found.join("\n"));
+}
+
+#[test]
+fn there_are_enough_cases() {
+    assert!(cases().len() >= 80, "only {}", cases().len());
+}

@@ -1,0 +1,194 @@
+//! Real Lmod in a clean environment, and the same load by us.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use module_export::environment::Variables;
+use module_export::modulefile::{Evaluation, EvaluationError, Limits, Request, evaluate};
+
+/// Where Debian's package has Lmod.
+const LMOD: &str = "/usr/share/lmod/lmod/libexec/lmod";
+
+/// One `module load`.
+#[derive(Debug, Clone)]
+pub(super) struct Load {
+    /// The whole environment.
+    pub(super) environment: Variables,
+    /// Words after `load`.
+    pub(super) words: Vec<String>,
+}
+
+/// What a load did, comparable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The environment afterwards, without internals, and `LOADEDMODULES` and `_LMFILES_`.
+    Loaded(BTreeMap<String, String>),
+    /// Refused: nothing changed.
+    Refused,
+}
+
+/// Lmod's version, or `None` with a note (a panic where `REQUIRE_TOOLS=1`).
+#[allow(clippy::disallowed_methods, reason = "a switch of the test run")]
+pub(super) fn lmod_version() -> Option<String> {
+    if !Path::new(LMOD).exists() {
+        assert!(std::env::var("REQUIRE_TOOLS").is_err(), "no Lmod at {LMOD}");
+        eprintln!("skipped: no Lmod at {LMOD}");
+        return None;
+    }
+    let version = Path::new(LMOD).with_file_name("Version.lua");
+    let text = std::fs::read_to_string(version).unwrap();
+    let tag = text.lines().find(|line| line.contains("function M.tag"));
+    let quoted = tag.and_then(|line| line.split('"').nth(1)).unwrap_or("8.6.19");
+    Some(quoted.to_owned())
+}
+
+impl Load {
+    /// A load in a clean environment with this `MODULEPATH`.
+    pub(super) fn new(modulepath: &str, words: &[&str]) -> Self {
+        let pairs = [
+            ("PATH", "/usr/bin:/bin"),
+            ("HOME", "/nonexistent/home"),
+            ("USER", "somebody"),
+            ("MODULEPATH", modulepath),
+        ];
+        Self {
+            environment: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            words: words.iter().map(|&word| word.to_owned()).collect(),
+        }
+    }
+
+    /// The same load with one more variable.
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// What we do.
+    pub(super) fn evaluate(&self, version: &str) -> Result<Evaluation, EvaluationError> {
+        let request = Request {
+            environment: self.environment.clone(),
+            load: self.words.clone(),
+            pins: Vec::new(),
+            pinned_only: false,
+            lmod_version: version.to_owned(),
+            limits: Limits::default(),
+        };
+        evaluate(&request, &mut |_| ())
+    }
+
+    /// What we do, comparable.
+    pub(super) fn ours(&self, version: &str) -> (Outcome, Option<EvaluationError>) {
+        let evaluation = match self.evaluate(version) {
+            Ok(evaluation) => evaluation,
+            Err(error) => return (Outcome::Refused, Some(error)),
+        };
+        let mut environment = self.environment.clone();
+        for (name, value) in &evaluation.environment {
+            match value {
+                Some(value) => drop(environment.insert(name.clone(), value.clone())),
+                None => drop(environment.remove(name)),
+            }
+        }
+        let join = |texts: Vec<String>| texts.join(":");
+        if !evaluation.modules.is_empty() {
+            let names = evaluation.modules.iter().map(|one| one.full_name.clone()).collect();
+            environment.insert("LOADEDMODULES".to_owned(), join(names));
+            let files: Vec<PathBuf> =
+                evaluation.modules.iter().map(|one| one.file.clone()).collect();
+            let files = files.iter().map(|file| file.display().to_string()).collect();
+            environment.insert("_LMFILES_".to_owned(), join(files));
+        }
+        (Outcome::Loaded(comparable(environment)), None)
+    }
+
+    /// What real Lmod does, with what it says.
+    pub(super) fn real(&self) -> (Outcome, String) {
+        let script = format!(
+            "text=$({LMOD} bash load \"$@\"); eval \"$text\"; status=$?; unset text; \
+             printf '%s\\0' $status; unset status; exec env -0"
+        );
+        let output = Command::new("/bin/bash")
+            .args(["--noprofile", "--norc", "-c", &script, "bash"])
+            .args(&self.words)
+            .env_clear()
+            .envs(&self.environment)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        // What the shell itself printed while it ran Lmod's text comes before the status.
+        let (status, rest) = printed.split_once('\0').unwrap();
+        let environment: Variables = rest
+            .split('\0')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        // A warning makes Lmod 8 answer 1 although it has loaded everything.
+        let loaded = environment.contains_key("LOADEDMODULES")
+            || environment.keys().any(|name| name.starts_with("_ModuleTable"));
+        if status.ends_with('0') || loaded {
+            (Outcome::Loaded(comparable(environment)), said)
+        } else {
+            (Outcome::Refused, said)
+        }
+    }
+
+    /// The first difference between Lmod and us, in words.
+    pub(super) fn difference(&self, version: &str) -> Option<String> {
+        let (real, said) = self.real();
+        let (ours, error) = self.ours(version);
+        if real == ours {
+            return None;
+        }
+        let error = error.map(|error| error.to_string()).unwrap_or_default();
+        let detail = match (&real, &ours) {
+            (Outcome::Loaded(real), Outcome::Loaded(ours)) => compare(real, ours),
+            (Outcome::Loaded(_), Outcome::Refused) => format!("only we refuse: {error}"),
+            _ => format!("only Lmod refuses: {said}"),
+        };
+        Some(format!("load {}: {detail}", self.words.join(" ")))
+    }
+}
+
+fn compare(real: &BTreeMap<String, String>, ours: &BTreeMap<String, String>) -> String {
+    let mut names: Vec<&String> = real.keys().chain(ours.keys()).collect();
+    names.sort();
+    names.dedup();
+    let lines = names.into_iter().filter(|name| real.get(*name) != ours.get(*name));
+    lines.fold(String::new(), |text, name| {
+        let (real, ours) = (real.get(name), ours.get(name));
+        format!("{text}\n  {name}\n    Lmod {real:?}\n    ours {ours:?}")
+    })
+}
+
+/// Leaves out what belongs to the shell or to Lmod itself.
+fn comparable(environment: Variables) -> BTreeMap<String, String> {
+    let internal = |name: &str| {
+        matches!(name, "PWD" | "OLDPWD" | "SHLVL" | "_")
+            || name.starts_with("_ModuleTable")
+            || name.starts_with("__LMOD_")
+            || (name.starts_with("LMOD_") && !name.starts_with("LMOD_FAMILY_"))
+    };
+    environment.into_iter().filter(|(name, _)| !internal(name)).collect()
+}
+
+/// All differences of many loads, two at a time.
+pub(super) fn differences(loads: &[(String, Load)], version: &str) -> Vec<String> {
+    let half = loads.len().div_ceil(2).max(1);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = loads
+            .chunks(half)
+            .map(|part| {
+                scope.spawn(move || {
+                    let found = part.iter().filter_map(|(name, load)| {
+                        load.difference(version).map(|text| format!("{name}: {text}"))
+                    });
+                    found.collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    })
+}

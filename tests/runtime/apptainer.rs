@@ -1,0 +1,216 @@
+//! Images in a real Apptainer.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use super::{Exported, export, minisim};
+use crate::common::{Ran, as_ordinary_user, tool};
+
+/// Who runs it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum User {
+    /// As whom the tests run: root in CI, so that the kernel mounts the image.
+    Tests,
+    /// Somebody without rights: a user namespace, squashfuse.
+    Ordinary,
+}
+
+fn apptainer(exported: &Exported, user: User, words: &[&str]) -> Option<Command> {
+    let mut command = exported.env.command(tool("apptainer")?);
+    command.args(words);
+    Some(match user {
+        User::Tests => command,
+        User::Ordinary => as_ordinary_user(&command)?,
+    })
+}
+
+/// `apptainer VERB FLAGS… IMAGE COMMAND…`
+fn run(exported: &Exported, user: User, verb: &[&str], command: &[&str]) -> Option<Ran> {
+    let image = exported.image.to_str().unwrap();
+    let words: Vec<_> =
+        verb.iter().copied().chain([image]).chain(command.iter().copied()).collect();
+    Some(exported.env.run(&mut apptainer(exported, user, &words)?))
+}
+
+/// What every start must keep to: nothing on stdout but the command's, nothing on stderr but
+/// Apptainer's own remarks.
+fn quiet(ran: &Ran) -> bool {
+    ran.stderr
+        .lines()
+        .all(|line| line.contains("INFO:") || line.contains("WARNING:") || line.is_empty())
+}
+
+#[test]
+fn programs_of_the_modules_run_with_nothing_of_the_host() {
+    let Some(exported) = minisim() else { return };
+    let target = &exported.session["EESSI_SOFTWARE_SUBDIR"];
+    let answer = format!("{target} J0(1)=0.765198 dot=30\n");
+    for user in [User::Tests, User::Ordinary] {
+        let rows: [(&[&str], &str); 5] = [
+            (&["minisim"], &answer),
+            (&["python", "-c", "import numpy; print(numpy.arange(4) @ numpy.arange(4))"], "14\n"),
+            (&["/bin/sh", "-c", "echo $EESSI_SOFTWARE_SUBDIR"], &format!("{target}\n")),
+            (&["sh", "-c", "ls /cvmfs; ls -d /opt/eessi"], "module-export.test\n/opt/eessi\n"),
+            (&["/usr/bin/env", "true"], ""),
+        ];
+        for (command, want) in rows {
+            let Some(ran) = run(exported, user, &["exec", "--containall"], command) else { return };
+            assert!(quiet(&ran), "{user:?} {command:?}: {ran}");
+            assert_eq!(ran.success(), want, "{user:?} {command:?}");
+        }
+    }
+}
+
+#[test]
+fn module_works_in_bash_in_the_shell_and_as_a_program() {
+    let Some(exported) = minisim() else { return };
+    for user in [User::Tests, User::Ordinary] {
+        let exec = |command: &[&str]| run(exported, user, &["exec", "-C"], command);
+        let Some(ran) = exec(&["module", "--terse", "list"]) else { return };
+        assert!(ran.stderr.contains("MiniSim/1.4-foss-2022b") && ran.stdout.is_empty(), "{ran}");
+        let ran = exec(&["module", "load", "GSL"]).unwrap();
+        assert_eq!(ran.status, 1);
+        assert!(ran.stderr.contains("cannot load anything for its caller"), "{ran}");
+        let ran = exec(&["bash", "-c", "module unload MiniSim; ! command -v minisim && module load MiniSim && minisim >/dev/null && echo again"]).unwrap();
+        assert_eq!(ran.success(), "again\n", "{user:?}");
+        let ran = exec(&["bash", "-c", "module --terse avail 2>&1 | grep -c TunedOnly"]).unwrap();
+        assert_eq!(ran.stdout, "0\n", "what is not packed is not there: {ran}");
+        assert_eq!(
+            shell(exported, user, "module --terse list 2>&1 | grep -c MiniSim\nexit 3\n"),
+            (3, "1\n".to_owned())
+        );
+    }
+}
+
+/// Status and stdout of `apptainer shell` with these lines typed.
+fn shell(exported: &Exported, user: User, typed: &str) -> (i32, String) {
+    let image = exported.image.to_str().unwrap();
+    let mut command = apptainer(exported, user, &["shell", "-C", image]).unwrap();
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn inspect_help_test_and_run_answer() {
+    let Some(exported) = minisim() else { return };
+    let answer = |verb: &[&str], command: &[&str]| {
+        run(exported, User::Tests, verb, command).map(Ran::success)
+    };
+    let Some(labels) = answer(&["inspect", "--labels"], &[]) else { return };
+    assert!(labels.contains("Author: O'Hara\n") && labels.contains("Version: 20"), "{labels}");
+    assert!(answer(&["inspect", "--deffile"], &[]).unwrap().contains("%runscript"));
+    assert!(answer(&["inspect", "--environment"], &[]).unwrap().contains("EBROOTMINISIM"));
+    assert!(answer(&["run-help"], &[]).unwrap().contains("MiniSim/1.4-foss-2022b"));
+    assert!(answer(&["test"], &[]).unwrap().ends_with("ok module list\n"));
+    assert!(answer(&["run", "-C"], &["minisim"]).unwrap().contains("J0(1)"));
+}
+
+#[test]
+fn a_session_that_leaks_in_changes_nothing() {
+    let Some(exported) = minisim() else { return };
+    for user in [User::Tests, User::Ordinary] {
+        let show = [
+            "bash",
+            "-c",
+            "minisim; python -c 'import numpy'; env | grep -E '^(EBROOTLEAK|LD_PRELOAD|LC_ALL|PERL5LIB)='; echo $SLURM_JOB_ID; module --terse list 2>&1 | grep -c /",
+        ];
+        let image = exported.image.to_str().unwrap();
+        let words: Vec<_> = ["exec", image].into_iter().chain(show).collect();
+        let Some(mut command) = apptainer(exported, user, &words) else { return };
+        // all that the exporting shell had, and worse
+        for (name, value) in &exported.session {
+            if !matches!(name.as_str(), "HOME" | "PATH" | "TMPDIR") {
+                command.env(name, value);
+            }
+        }
+        command
+            .env("EBROOTLEAK", "/leak")
+            .env("PYTHONPATH", "/gone")
+            .env("PYTHONHOME", "/gone")
+            .env("PERL5LIB", "/gone")
+            .env("LC_ALL", "xx_XX.UTF-8")
+            .env("LD_LIBRARY_PATH", "/gone")
+            .env("MODULEPATH", "/gone")
+            .env("SLURM_JOB_ID", "7");
+        let stdout = exported.env.run(&mut command).success();
+        let lines: Vec<_> = stdout.lines().collect();
+        assert!(lines[0].contains("J0(1)=0.765198"), "{stdout}");
+        let modules = exported.session["LOADEDMODULES"].split(':').count().to_string();
+        assert_eq!(lines[1..], ["7", &modules], "{user:?}");
+    }
+}
+
+#[test]
+fn the_callers_own_words_win_over_the_image() {
+    let Some(exported) = minisim() else { return };
+    let print = ["bash", "-c", "echo $PYTHONPATH $EBROOTGSL"];
+    let Some(ran) = run(
+        exported,
+        User::Tests,
+        &["exec", "-C", "--env", "PYTHONPATH=/mine,EBROOTGSL=/other"],
+        &print,
+    ) else {
+        return;
+    };
+    assert_eq!(ran.success(), "/mine /other\n");
+}
+
+#[test]
+fn a_mount_over_the_packed_stack_is_noticed_and_may_be_refused() {
+    let Some(exported) = minisim() else { return };
+    let exec = |flags: &[&str]| {
+        let verb: Vec<_> = ["exec", "-C"].into_iter().chain(flags.iter().copied()).collect();
+        run(exported, User::Tests, &verb, &["true"])
+    };
+    let Some(ran) = exec(&["--bind", "/cvmfs:/cvmfs"]) else { return };
+    assert!(ran.stderr.contains("the host has mounted something over the packed /cvmfs,"), "{ran}");
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, ""));
+    let software = exported.session["EESSI_SOFTWARE_PATH"].clone();
+    let ran = exec(&["--bind", &format!("/srv:{software}")]).unwrap();
+    assert!(ran.stderr.contains(&format!("over the packed {software},")), "{ran}");
+    // a site's own files under the declared bind point are welcome
+    let ran = exec(&["--bind", "/srv:/opt/eessi"]).unwrap();
+    assert!(quiet(&ran), "{ran}");
+    let image = exported.image.to_str().unwrap();
+    let mut strict =
+        apptainer(exported, User::Tests, &["exec", "--bind", "/cvmfs:/cvmfs", image, "true"])
+            .unwrap();
+    let ran = exported.env.run(strict.env("MODULE_EXPORT_STRICT", "1"));
+    assert_eq!(ran.status, 1, "{ran}");
+    assert!(ran.stderr.contains("refused"), "{ran}");
+}
+
+#[test]
+fn a_cpu_without_the_features_is_told_so_and_generic_runs_anywhere() {
+    let Some(tuned) = minisim() else { return };
+    if tuned.session["EESSI_SOFTWARE_SUBDIR"].ends_with("generic") {
+        return crate::common::skip("this CPU has no tuned build in the look-alike");
+    }
+    let old =
+        tuned.env.write("old-cpu", "processor : 0\nvendor_id : GenuineIntel\nflags : fpu sse2\n");
+    let bind = format!("{}:/proc/cpuinfo", old.display());
+    for verb in ["exec", "run"] {
+        let Some(ran) = run(tuned, User::Tests, &[verb, "--bind", &bind], &["minisim"]) else {
+            return;
+        };
+        assert_eq!((ran.status, ran.stdout.as_str()), (1, ""), "{ran}");
+        assert!(ran.stderr.contains("this CPU lacks: avx2"), "{ran}");
+    }
+    let image = tuned.image.to_str().unwrap();
+    let mut command =
+        apptainer(tuned, User::Tests, &["exec", "--bind", &bind, image, "minisim"]).unwrap();
+    let target = &tuned.session["EESSI_SOFTWARE_SUBDIR"];
+    assert!(tuned.env.run(command.env("MODULE_EXPORT_TARGET", target)).success().contains("J0(1)"));
+
+    let Some(generic) = export("module load MiniSim", "-g") else { return };
+    let bind = format!("{}:/proc/cpuinfo", old.display());
+    let ran = run(&generic, User::Tests, &["exec", "--bind", &bind], &["minisim"]).unwrap();
+    assert_eq!(ran.success(), "x86_64/generic J0(1)=0.765198 dot=30\n");
+    let prefix = &generic.session["EESSI_PREFIX"];
+    let again = format!("source {prefix}/init/bash >/dev/null && module load MiniSim && minisim");
+    let ran = run(&generic, User::Tests, &["exec", "-C"], &["bash", "-c", &again]).unwrap();
+    assert_eq!(ran.success(), "x86_64/generic J0(1)=0.765198 dot=30\n");
+}
