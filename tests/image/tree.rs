@@ -25,6 +25,8 @@ pub(crate) enum Shown {
     File(u16, u32, u64, u64, Digest, String),
     /// Time, target.
     Symlink(u32, String),
+    /// A device, FIFO or socket, which we never write.
+    Special,
 }
 
 impl Shown {
@@ -42,6 +44,7 @@ impl fmt::Debug for Shown {
                 write!(f, "- {mode:04o} {time} {links} {size} {:.8} {first}", digest.to_string())
             }
             Self::Symlink(time, target) => write!(f, "l {time} {target}"),
+            Self::Special => write!(f, "special"),
         }
     }
 }

@@ -9,6 +9,7 @@ use module_export::image::{Compression, ImageError, SquashfsOptions};
 use module_export::rootfs::{Content, File, FileId, ImagePath, Metadata, Rootfs, Symlink};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 
 use crate::image::read::{ours, theirs, without_links};
 use crate::image::squashfs::{unsquashed, write_to};
@@ -149,8 +150,17 @@ fn options() -> impl Strategy<Value = SquashfsOptions> {
     )
 }
 
+fn config() -> ProptestConfig {
+    let finds = FileFailurePersistence::Direct("tests/property/image.finds");
+    ProptestConfig {
+        cases: 96,
+        failure_persistence: Some(Box::new(finds)),
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn a_tree_comes_back_as_it_went_in(things in vec(things(), 0..60), options in options()) {
