@@ -119,7 +119,7 @@ function sandbox.capture(command, extra)
         before[name] = host.getenv(name) or false
         host.set_private(name, tostring(value))
     end
-    local output, success = host.run("capture", command, true)
+    local output, success = host.run("capture", command, not since(9, 0, 0))
     for name, value in pairs(before) do host.set_private(name, value or nil) end
     return output, success
 end
@@ -142,6 +142,8 @@ if since(9, 0, 0) then
     sandbox.protected_getenv = host.getenv
     sandbox.realpath = host.realpath
     sandbox.io.popen = files.popen
+    -- What Lmod 9 gives is not a function at the time when the sandbox is made.
+    sandbox.colorize = false
     function sandbox.myConfig() return nil end
     function sandbox.myModuleUsrAndAliasName() return host.myModuleUsrName(), host.myModuleUsrName() end
     function sandbox.dofile() host.lmod_error("dofile is not supported in modulefiles") end
@@ -150,7 +152,7 @@ end
 
 ---- Subsets of libraries
 
-sandbox.dbg = { active = function() return false end, fini = nothing, print = nothing, print2D = since(9, 0, 0) and nothing or nil,
+sandbox.dbg = { active = function() return false end, fini = nothing, print = nothing, 
                 printA = nothing, printT = nothing, start = nothing }
 
 local function attributes(path, wanted, follow)

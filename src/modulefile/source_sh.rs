@@ -168,7 +168,8 @@ fn run(evaluator: &Evaluator, shell: &str, script: &str) -> mlua::Result<Vec<She
     arguments.extend(shell.options);
     arguments.push(&text);
     let blank = [("LD_LIBRARY_PATH", ""), ("LD_PRELOAD", "")];
-    let output = evaluator.run_program("source_sh", script, &arguments, &blank)?;
+    let extra = if evaluator.rules.since(9, 0, 0) { &[] } else { blank.as_slice() };
+    let output = evaluator.run_program("source_sh", script, &arguments, extra)?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let mark = format!("{MARK}\n");
     let parts: Vec<&str> = printed.split(mark.as_str()).collect();

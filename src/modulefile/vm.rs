@@ -53,7 +53,13 @@ pub(super) fn run_rc(
     });
     if let Err(failure) = result {
         let ended = error(evaluator, &failure);
-        return Err(evaluator.watch.end(ended));
+        let harmless = evaluator.rules.since(9, 0, 0)
+            && !evaluator.watch.has_ended()
+            && matches!(ended, EvaluationError::Lua { .. });
+        if !harmless {
+            return Err(evaluator.watch.end(ended));
+        }
+        evaluator.warn(ended.to_string());
     }
     evaluator.tell(evaluator.watch.leave());
     Ok(lines.into_inner())

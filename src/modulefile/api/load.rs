@@ -96,7 +96,11 @@ impl Evaluator<'_> {
             self.report(format!("{function}: its arguments must be names of modules"))?;
             return Ok(None);
         }
-        let names = self.module_names(function, realm, &call.arguments)?;
+        let mut arguments = call.arguments.clone();
+        if self.knows_tables() && !function.starts_with("depends_on") {
+            arguments.retain(|one| one.is_string() || one.is_table());
+        }
+        let names = self.module_names(function, realm, &arguments)?;
         Ok(names.map(|names| (call, names)))
     }
 
@@ -392,8 +396,8 @@ impl Evaluator<'_> {
         let version = format!("{variable}_VERSION");
         let Some(frame) = self.state.borrow().frames.last().cloned() else { return Ok(()) };
         if self.mode() == Mode::Unload {
-            self.set_variable(&variable, None);
-            self.set_variable(&version, None);
+            self.undo_variable(&variable);
+            self.undo_variable(&version);
             self.state.borrow_mut().set_family(&family, None);
             return Ok(());
         }

@@ -190,10 +190,15 @@ impl Evaluator<'_> {
         if self.mode() == Mode::Load {
             return Err(self.refuse(message));
         }
+        self.warn(message);
+        Ok(())
+    }
+
+    /// Warns whoever reads the messages.
+    pub(super) fn warn(&self, text: String) {
         let mut state = self.state.borrow_mut();
         let origin = state.origin();
-        state.messages.push(super::Message { origin, warning: true, text: message });
-        Ok(())
+        state.messages.push(super::Message { origin, warning: true, text });
     }
 
     /// Whether the table form of calls on variables and loads is known.

@@ -59,7 +59,7 @@ impl Evaluator<'_> {
                 let kept =
                     respect && self.state.borrow_mut().getenv(&variable).as_ref() != Some(&value);
                 if !kept {
-                    self.set_variable(&variable, None);
+                    self.undo_variable(&variable);
                 }
             }
             Act::Nothing => {}
@@ -121,10 +121,11 @@ impl Evaluator<'_> {
             self.report(format!("{function}: `{variable}` is no name for a variable"))?;
             return Ok(None);
         }
-        if call.arguments.len() < least {
-            self.report(format!("{function}: it needs {least} arguments"))?;
+        if call.arguments.len() < least || (self.knows_tables() && call.arguments.len() > 3) {
+            self.report(format!("{function}: wrong number of arguments"))?;
             return Ok(None);
         }
+        self.check_keys(function, &call)?;
         Ok(Some((call, variable)))
     }
 
@@ -132,6 +133,18 @@ impl Evaluator<'_> {
     pub(in super::super) fn set_variable(&self, variable: &str, value: Option<String>) {
         let operation = value.clone().map_or(Operation::Unset, Operation::Set);
         self.assign(variable, value, operation);
+    }
+
+    /// Unsets a variable while unloading. Lmod 9 goes on seeing the former value.
+    pub(in super::super) fn undo_variable(&self, variable: &str) {
+        let keeps = self.rules.since(9, 0, 0);
+        if keeps {
+            self.state.borrow_mut().getenv(variable);
+        }
+        self.set_variable(variable, None);
+        if keeps {
+            self.state.borrow_mut().keep_in_environment(variable);
+        }
     }
 
     fn assign(&self, variable: &str, value: Option<String>, operation: Operation) {
@@ -207,6 +220,11 @@ impl Evaluator<'_> {
             return Ok(None);
         };
         let variable = variable.trim().to_owned();
+        if self.knows_tables() && (call.arguments.len() > 3 || !is_string_or_nil(&call.get(2))) {
+            self.report(format!("{function}: wrong number or type of arguments"))?;
+            return Ok(None);
+        }
+        self.check_keys(function, call)?;
         let third = string(&call.get(2)).or(string(&call.key("delim")?));
         let priority = number(&call.key("priority")?).unwrap_or(0.0);
         if self.knows_tables() {
@@ -218,7 +236,10 @@ impl Evaluator<'_> {
             self.report(format!("{function}: a priority must be 0 or at least 10"))?;
             return Ok(None);
         }
-        let Some(value) = self.clean_value(&variable, value) else { return Ok(None) };
+        let Some(value) = self.clean_value(&variable, value) else {
+            self.report(format!("{function}: nothing to add to {variable}"))?;
+            return Ok(None);
+        };
         let asked = !matches!(call.key("nodups")?, Value::Nil | Value::Boolean(false));
         Ok(Some(PathArguments {
             no_duplicates: self.rules.no_duplicates(&variable, asked),
@@ -228,6 +249,21 @@ impl Evaluator<'_> {
             priority,
             force: !matches!(call.key("force")?, Value::Nil | Value::Boolean(false)),
         }))
+    }
+
+    /// Newer versions refuse keys that they do not know.
+    fn check_keys(&self, function: &str, call: &Call) -> mlua::Result<()> {
+        let Some(table) = call.table.as_ref().filter(|_| self.rules.since(9, 2, 0)) else {
+            return Ok(());
+        };
+        for pair in table.pairs::<Value, Value>() {
+            let Some(key) = string(&pair?.0) else { continue };
+            let known = ["n", "delim", "modeA", "mode", "priority", "kind"].contains(&key.as_str());
+            if !known && !key.starts_with('_') {
+                self.report(format!("{function}: unknown key `{key}`"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes colons around and doubled off the value of the most used variables (Lmod 9). `None`:
@@ -278,7 +314,11 @@ pub(in super::super) fn apply_shell_change(evaluator: &Evaluator, change: &Shell
     };
     match change {
         ShellChange::Set(variable, value) => {
-            evaluator.set_variable(variable, load.then(|| value.clone()));
+            if load {
+                evaluator.set_variable(variable, Some(value.clone()));
+            } else {
+                evaluator.undo_variable(variable);
+            }
         }
         ShellChange::Prepend(variable, value) => {
             let kind = if load { PathCall::Prepend } else { PathCall::Remove };
@@ -293,6 +333,10 @@ pub(in super::super) fn apply_shell_change(evaluator: &Evaluator, change: &Shell
 
 fn wrong_value(function: &str) -> String {
     format!("{function}: its value must be a string, number or boolean")
+}
+
+fn is_string_or_nil(value: &Value) -> bool {
+    value.is_string() || value.is_nil()
 }
 
 fn is_identifier(name: &str) -> bool {
