@@ -8,6 +8,7 @@ use mlua::{Lua, LuaOptions, StdLib, Variadic};
 
 use super::error::EvaluationError;
 use super::evaluator::Evaluator;
+use super::features::Feature;
 use super::limits::Signal;
 use super::names::rc;
 
@@ -53,7 +54,7 @@ pub(super) fn run_rc(
     });
     if let Err(failure) = result {
         let ended = error(evaluator, &failure);
-        let harmless = evaluator.rules.since(9, 0, 0)
+        let harmless = evaluator.rules.have(Feature::RcErrorsWarn)
             && !evaluator.watch.has_ended()
             && matches!(ended, EvaluationError::Lua { .. });
         if !harmless {

@@ -6,7 +6,6 @@ use std::fs;
 
 use super::oracle::{Load, lmod, lmod_version};
 
-
 /// Names that Lmod's table of globals has, dotted for those in tables.
 fn lmods_globals() -> BTreeSet<String> {
     let text = fs::read_to_string(lmod().with_file_name("sandbox.lua")).unwrap();

@@ -10,6 +10,7 @@ use crate::base::fs::sorted_dir;
 use crate::environment::path;
 
 use super::super::evaluator::Evaluator;
+use super::super::features::Feature;
 use super::{Host, string};
 
 pub(super) fn install<'env>(
@@ -90,11 +91,15 @@ impl Evaluator<'_> {
     fn is_file(&self, path: Option<&str>) -> Option<bool> {
         let Some(path) = path else { return Some(false) };
         let Ok(metadata) = fs::symlink_metadata(path) else {
-            return (!self.rules.since(9, 0, 0)).then_some(false);
+            return (!self.rules.have(Feature::IsFileNil)).then_some(false);
         };
         let link = metadata.file_type().is_symlink();
-        if self.rules.since(9, 0, 0) {
-            return if link { fs::canonicalize(path).is_ok().then_some(true) } else { Some(!metadata.is_dir()) };
+        if self.rules.have(Feature::IsFileNil) {
+            return if link {
+                fs::canonicalize(path).is_ok().then_some(true)
+            } else {
+                Some(!metadata.is_dir())
+            };
         }
         Some(metadata.is_file() || link)
     }
@@ -104,8 +109,12 @@ impl Evaluator<'_> {
         if full {
             clean = without_parents(&clean);
         }
-        // Lmod 8 writes an empty path as a blank.
-        if clean.is_empty() && !self.rules.since(9, 0, 0) { " ".to_owned() } else { clean }
+        // Older ones write an empty path as a blank.
+        if clean.is_empty() && !self.rules.have(Feature::DelimitersCollapse) {
+            " ".to_owned()
+        } else {
+            clean
+        }
     }
 
     fn path_join(&self, parts: &[Value]) -> mlua::Result<String> {

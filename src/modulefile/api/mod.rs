@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Scope, Table, Value};
 
 use super::evaluator::Evaluator;
+use super::features::Feature;
 use super::names::rc;
 use super::naming::{Name, Realm};
 use super::state::Mode;
@@ -203,7 +204,7 @@ impl Evaluator<'_> {
 
     /// Whether the table form of calls on variables and loads is known.
     fn knows_tables(&self) -> bool {
-        self.rules.since(8, 7, 58)
+        self.rules.have(Feature::Tables)
     }
 
     /// All arguments as strings; reports it if one is none.

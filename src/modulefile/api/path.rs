@@ -5,6 +5,7 @@ use mlua::{MultiValue, Value};
 use crate::environment::{ListEdit, Operation, Where};
 
 use super::super::evaluator::Evaluator;
+use super::super::features::Feature;
 use super::super::source_sh::ShellChange;
 use super::super::state::Mode;
 use super::{Act, Call, Host, number, scalar, string};
@@ -84,10 +85,10 @@ impl Evaluator<'_> {
         let value = match call.get(1) {
             Value::Boolean(false) => None,
             Value::Boolean(true) | Value::Integer(_) | Value::Number(_)
-                if !self.rules.since(9, 0, 0) =>
+                if !self.rules.have(Feature::PushesNumbers) =>
             {
                 return Err(mlua::Error::RuntimeError(
-                    "pushenv: Lmod 8 takes strings and false only".to_owned(),
+                    "pushenv: this Lmod takes strings and false only".to_owned(),
                 ));
             }
             value => match scalar(self.lua, &value)? {
@@ -117,8 +118,7 @@ impl Evaluator<'_> {
             return Ok(None);
         };
         let variable = variable.trim().to_owned();
-        if self.knows_tables() && !is_identifier(&variable) {
-            self.report(format!("{function}: `{variable}` is no name for a variable"))?;
+        if self.is_bad_name(function, &variable)? {
             return Ok(None);
         }
         if call.arguments.len() < least || (self.knows_tables() && call.arguments.len() > 3) {
@@ -135,9 +135,9 @@ impl Evaluator<'_> {
         self.assign(variable, value, operation);
     }
 
-    /// Unsets a variable while unloading. Lmod 9 goes on seeing the former value.
+    /// Unsets a variable while unloading. Newer versions go on seeing the former value.
     pub(in super::super) fn undo_variable(&self, variable: &str) {
-        let keeps = self.rules.since(9, 0, 0);
+        let keeps = self.rules.have(Feature::UndoneStaysVisible);
         if keeps {
             self.state.borrow_mut().getenv(variable);
         }
@@ -167,7 +167,7 @@ impl Evaluator<'_> {
     fn push_variable(&self, variable: &str, value: Option<String>) {
         let mut stack = self.saved_values(variable);
         let now = self.state.borrow_mut().getenv(variable);
-        if self.rules.since(9, 0, 0) {
+        if self.rules.have(Feature::PushesOldValue) {
             stack.insert(0, now);
         } else {
             // The newest entry is the value itself, the one below what it replaced.
@@ -184,7 +184,11 @@ impl Evaluator<'_> {
     fn pop_variable(&self, variable: &str) {
         let mut stack = self.saved_values(variable);
         let top = if stack.is_empty() { None } else { stack.remove(0) };
-        let value = if self.rules.since(9, 0, 0) { top } else { stack.first().cloned().flatten() };
+        let value = if self.rules.have(Feature::PushesOldValue) {
+            top
+        } else {
+            stack.first().cloned().flatten()
+        };
         self.state.borrow_mut().set_stack(variable, stack);
         self.set_variable(variable, value);
     }
@@ -227,17 +231,17 @@ impl Evaluator<'_> {
         self.check_keys(function, call)?;
         let third = string(&call.get(2)).or(string(&call.key("delim")?));
         let priority = number(&call.key("priority")?).unwrap_or(0.0);
-        if self.knows_tables() {
-            if !is_identifier(&variable) {
-                self.report(format!("{function}: `{variable}` is no name for a variable"))?;
-                return Ok(None);
-            }
-        } else if priority != 0.0 && priority < 10.0 {
+        if self.is_bad_name(function, &variable)? {
+            return Ok(None);
+        }
+        if !self.knows_tables() && priority != 0.0 && priority < 10.0 {
             self.report(format!("{function}: a priority must be 0 or at least 10"))?;
             return Ok(None);
         }
         let Some(value) = self.clean_value(&variable, value) else {
-            self.report(format!("{function}: nothing to add to {variable}"))?;
+            if self.knows_tables() {
+                self.report(format!("{function}: nothing to add to {variable}"))?;
+            }
             return Ok(None);
         };
         let asked = !matches!(call.key("nodups")?, Value::Nil | Value::Boolean(false));
@@ -251,9 +255,17 @@ impl Evaluator<'_> {
         }))
     }
 
+    fn is_bad_name(&self, function: &str, variable: &str) -> mlua::Result<bool> {
+        let bad = self.rules.have(Feature::NamesChecked) && !is_identifier(variable);
+        if bad {
+            self.report(format!("{function}: `{variable}` is no name for a variable"))?;
+        }
+        Ok(bad)
+    }
+
     /// Newer versions refuse keys that they do not know.
     fn check_keys(&self, function: &str, call: &Call) -> mlua::Result<()> {
-        let Some(table) = call.table.as_ref().filter(|_| self.rules.since(9, 2, 0)) else {
+        let Some(table) = call.table.as_ref().filter(|_| self.knows_tables()) else {
             return Ok(());
         };
         for pair in table.pairs::<Value, Value>() {
@@ -266,11 +278,11 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    /// Takes colons around and doubled off the value of the most used variables (Lmod 9). `None`:
+    /// Takes colons around and doubled off the value of the most used variables (newer ones). `None`:
     /// nothing is left to do.
     fn clean_value(&self, variable: &str, value: String) -> Option<String> {
         let cleaned = ["PATH", "LD_LIBRARY_PATH", "LIBRARY_PATH", "MODULEPATH"];
-        if !self.rules.since(9, 0, 0) || !cleaned.contains(&variable) {
+        if !self.rules.have(Feature::ColonsCleaned) || !cleaned.contains(&variable) {
             return Some(value);
         }
         let parts: Vec<&str> = value.trim().split(':').filter(|part| !part.is_empty()).collect();
