@@ -229,7 +229,7 @@ impl<'a> Evaluator<'a> {
         let environment = values
             .into_iter()
             .filter(|(name, value)| !is_internal(name) && before.get(name) != value.as_ref())
-            .filter(|(name, _)| self.rules.since(9, 0, 0) || !name.contains('.'))
+            .filter(|(name, _)| !name.contains('.'))
             .collect();
         let order = state.in_order();
         let modules = order.iter().filter_map(|name| loaded_module(&state, name)).collect();

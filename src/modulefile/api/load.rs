@@ -4,6 +4,7 @@ use mlua::{Lua, MultiValue, Table, Value};
 
 use super::super::Message;
 use super::super::evaluator::Evaluator;
+use super::super::features::Feature;
 use super::super::limits::Signal;
 use super::super::names::{Bounds, Choice};
 use super::super::naming::{Name, Realm, weight};
@@ -96,7 +97,11 @@ impl Evaluator<'_> {
             self.report(format!("{function}: its arguments must be names of modules"))?;
             return Ok(None);
         }
-        let names = self.module_names(function, realm, &call.arguments)?;
+        let mut arguments = call.arguments.clone();
+        if self.knows_tables() && !function.starts_with("depends_on") {
+            arguments.retain(|one| one.is_string() || one.is_table());
+        }
+        let names = self.module_names(function, realm, &arguments)?;
         Ok(names.map(|names| (call, names)))
     }
 
@@ -149,7 +154,7 @@ impl Evaluator<'_> {
     }
 
     fn is_loaded(&self, name: &Name) -> bool {
-        let newer = self.rules.since(9, 2, 6);
+        let newer = self.rules.have(Feature::VersionPrefixes);
         let state = self.state.borrow();
         state.is_loaded(name, newer)
     }
@@ -179,7 +184,7 @@ impl Evaluator<'_> {
     }
 
     fn depend(&self, names: &mut [Name]) -> mlua::Result<()> {
-        let newer = self.rules.since(9, 0, 0);
+        let newer = self.rules.have(Feature::CountsDependants);
         let mut wanted = Vec::new();
         for name in names.iter_mut() {
             self.look_up(name)?;
@@ -203,7 +208,7 @@ impl Evaluator<'_> {
 
     fn count_dependant(&self, name: &Name) {
         let Some(short_name) = name.short_name() else { return };
-        let newer = self.rules.since(9, 0, 0);
+        let newer = self.rules.have(Feature::CountsDependants);
         self.state.borrow_mut().edit_module(short_name, |entry| {
             let counted =
                 if newer { entry.reference_count.is_some() } else { entry.stack_depth > 0 };
@@ -215,7 +220,7 @@ impl Evaluator<'_> {
 
     /// Undoes `depends_on`: what nobody depends on any more is unloaded.
     fn forgo(&self, names: &mut [Name]) -> mlua::Result<()> {
-        let newer = self.rules.since(9, 0, 0);
+        let newer = self.rules.have(Feature::CountsDependants);
         let mut unneeded = Vec::new();
         for name in names {
             self.look_up(name)?;
@@ -296,7 +301,7 @@ impl Evaluator<'_> {
     }
 
     fn prereq(&self, function: &str, arguments: MultiValue) -> mlua::Result<()> {
-        if self.rules.auto_handling && self.rules.since(8, 7, 38) {
+        if self.rules.auto_handling && self.rules.have(Feature::AutoHandling) {
             return match function {
                 "prereq" => self.depends_on(arguments),
                 _ => self.depends_on_any(arguments),
@@ -322,7 +327,7 @@ impl Evaluator<'_> {
 
     fn is_satisfied(&self, name: &mut Name) -> mlua::Result<bool> {
         self.look_up(name)?;
-        let newer = self.rules.since(9, 0, 0);
+        let newer = self.rules.have(Feature::VersionPrefixes);
         if name.choice == Choice::Latest {
             let wanted = name.resolved.as_ref().map(super::super::naming::Resolved::full_name);
             let state = self.state.borrow();
@@ -340,12 +345,12 @@ impl Evaluator<'_> {
         let rest = entry.full_name.strip_prefix(&name.user);
         Ok(name.user == short_name
             || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            || state.is_loaded(name, newer && self.rules.since(9, 2, 6)))
+            || (newer && state.is_loaded(name, newer)))
     }
 
     fn conflict(&self, arguments: MultiValue) -> mlua::Result<()> {
         let arguments: Vec<Value> = arguments.into_iter().collect();
-        if !self.knows_tables() && self.strings("conflict", &arguments)?.is_none() {
+        if !self.rules.have(Feature::Ranges) && self.strings("conflict", &arguments)?.is_none() {
             return Ok(());
         }
         let names = self.module_names("conflict", Realm::Session, &arguments)?;
@@ -392,8 +397,8 @@ impl Evaluator<'_> {
         let version = format!("{variable}_VERSION");
         let Some(frame) = self.state.borrow().frames.last().cloned() else { return Ok(()) };
         if self.mode() == Mode::Unload {
-            self.set_variable(&variable, None);
-            self.set_variable(&version, None);
+            self.undo_variable(&variable);
+            self.undo_variable(&version);
             self.state.borrow_mut().set_family(&family, None);
             return Ok(());
         }
@@ -474,7 +479,7 @@ impl Evaluator<'_> {
     }
 
     fn lmod_break(&self, message: &Value) -> mlua::Result<()> {
-        let optional = self.rules.since(9, 0, 0) && message.is_nil();
+        let optional = self.rules.have(Feature::BreakIsSuccess) && message.is_nil();
         if !optional && self.strings("LmodBreak", std::slice::from_ref(message))?.is_none() {
             return Ok(());
         }
@@ -488,7 +493,11 @@ impl Evaluator<'_> {
             state.messages.push(Message { origin, warning: false, text });
         }
         if let Some(frame) = state.frames.last().cloned() {
-            let asked = if self.rules.since(9, 0, 0) { frame.user_name } else { frame.short_name };
+            let asked = if self.rules.have(Feature::BreakIsSuccess) {
+                frame.user_name
+            } else {
+                frame.short_name
+            };
             state.requested.remove(&asked);
         }
         // Where names are searched is not undone: Lmod, too, goes on with what it has scanned

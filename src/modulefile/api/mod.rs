@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Scope, Table, Value};
 
 use super::evaluator::Evaluator;
+use super::features::Feature;
 use super::names::rc;
 use super::naming::{Name, Realm};
 use super::state::Mode;
@@ -190,15 +191,20 @@ impl Evaluator<'_> {
         if self.mode() == Mode::Load {
             return Err(self.refuse(message));
         }
+        self.warn(message);
+        Ok(())
+    }
+
+    /// Warns whoever reads the messages.
+    pub(super) fn warn(&self, text: String) {
         let mut state = self.state.borrow_mut();
         let origin = state.origin();
-        state.messages.push(super::Message { origin, warning: true, text: message });
-        Ok(())
+        state.messages.push(super::Message { origin, warning: true, text });
     }
 
     /// Whether the table form of calls on variables and loads is known.
     fn knows_tables(&self) -> bool {
-        self.rules.since(8, 7, 58)
+        self.rules.have(Feature::Tables)
     }
 
     /// All arguments as strings; reports it if one is none.

@@ -3,6 +3,7 @@
 use mlua::{Lua, Table, Value};
 
 use super::super::evaluator::Evaluator;
+use super::super::features::Feature;
 use super::super::limits::Signal;
 use super::super::names::version::canonical;
 use super::super::naming::{Name, Realm};
@@ -125,7 +126,7 @@ impl Evaluator<'_> {
     }
 
     fn isloaded(&self, name: &Value) -> mlua::Result<bool> {
-        let newer = self.rules.since(9, 2, 6);
+        let newer = self.rules.have(Feature::VersionPrefixes);
         let Some(name) = self.one_name("isloaded", name, Realm::Session)? else {
             return Ok(false);
         };
