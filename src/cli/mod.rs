@@ -111,7 +111,7 @@ fn perform(cli: Cli) -> ExitCode {
         Verb::Env(_) | Verb::Inspect(_) | Verb::Hook(_) | Verb::Demo(_) => Terminal::plain(false),
     };
     let result = Context::new().and_then(|context| dispatch(&context, cli.verb, &terminal));
-    crate::base::Progress::finish(&terminal);
+    terminal.abandon();
     result.unwrap_or_else(|error| diagnose::report(&error, &terminal))
 }
 

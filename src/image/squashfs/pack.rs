@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::sync::mpsc;
+
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::buffer::{Buffer, Pool};
@@ -105,7 +107,7 @@ impl<'a> Packer<'a> {
     /// Packs all that the readers read.
     pub(super) fn run(
         &mut self,
-        in_order: &Receiver<Receiver<Piece>>,
+        in_order: &mpsc::Receiver<Receiver<Piece>>,
         jobs: &Sender<Job>,
         events: &Sender<Event>,
     ) {
