@@ -2,6 +2,7 @@
 //! and hands full blocks to the compressors.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -105,7 +106,7 @@ impl<'a> Packer<'a> {
     /// Packs all that the readers read.
     pub(super) fn run(
         &mut self,
-        in_order: &Receiver<Receiver<Piece>>,
+        in_order: &mpsc::Receiver<Receiver<Piece>>,
         jobs: &Sender<Job>,
         events: &Sender<Event>,
     ) {

@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::mpsc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::Digest as _;
@@ -118,8 +119,9 @@ pub(super) struct Reading<'a> {
 /// The next file to claim, and where claimed queues go.
 struct Claims {
     next: usize,
-    /// Closed when nothing is left to claim.
-    queues: Option<Sender<Receiver<Piece>>>,
+    /// Closed when nothing is left to claim. Of the standard library, whose receiver takes what is
+    /// in the channel with it when it goes: readers must not wait for queues that nobody empties.
+    queues: Option<mpsc::SyncSender<Receiver<Piece>>>,
 }
 
 impl<'a> Reading<'a> {
@@ -131,8 +133,8 @@ impl<'a> Reading<'a> {
         pool: &'a Pool,
         readers: usize,
         interrupt: &'a Interrupt,
-    ) -> (Self, Receiver<Receiver<Piece>>) {
-        let (queues, in_order) = bounded(readers);
+    ) -> (Self, mpsc::Receiver<Receiver<Piece>>) {
+        let (queues, in_order) = mpsc::sync_channel(readers);
         let claims = Mutex::new(Claims { next: 0, queues: Some(queues) });
         let block = pool.block();
         (Self { sources, hashing, block, pool, interrupt, claims }, in_order)
