@@ -45,7 +45,10 @@ pub fn regularize(value: &str, cleaning: Cleaning) -> String {
         clean.pop();
     }
     if let Some(rest) = clean.strip_prefix('~') {
-        clean = format!("{}{rest}", cleaning.home);
+        clean = collapse_slashes(&format!("{}{rest}", cleaning.home));
+        if clean.ends_with('/') {
+            clean.pop();
+        }
     }
     if clean.is_empty() {
         return clean;

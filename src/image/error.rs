@@ -41,6 +41,9 @@ pub enum ImageError {
     /// An option has no meaning in the format.
     #[error("{0}")]
     Options(String),
+    /// The system allows no further thread.
+    #[error("cannot start a thread")]
+    Threads(#[source] io::Error),
     /// A compressor failed; not caused by what it was given.
     #[error("the {0} compressor failed")]
     Codec(&'static str),

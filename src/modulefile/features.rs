@@ -15,10 +15,11 @@ pub(super) enum Feature {
     DelimitersCollapse,
     /// `isFile` of what is missing is nil, of a link what the link leads to.
     IsFileNil,
+    /// `LMOD_MODULERC` names rc files.
+    ModuleRcVariable,
     /// `LmodBreak()` needs no text, and the name asked for is no longer required.
     BreakIsSuccess,
-    /// `conflict` and `isloaded` know `between` and the like; conflicts of loaded modules count
-    /// (where a site says so).
+    /// `conflict` and `isloaded` know `between` and the like.
     Ranges,
     /// Colons around the elements of `PATH` and its like go.
     ColonsCleaned,
@@ -32,6 +33,8 @@ pub(super) enum Feature {
     SavedRcIgnored,
     /// `hide` and `forbid` in rc files.
     Hide,
+    /// Conflicts of loaded modules count (where a site says so).
+    DownstreamConflicts,
     /// Calls in table form with `modeA`; arguments are checked by type, number and key.
     Tables,
     /// `pushenv` puts aside the value that it replaces, not its own.
@@ -60,6 +63,7 @@ impl Feature {
             Self::CountsDependants | Self::WholeUserName => (8, 7, 14),
             Self::DelimitersCollapse | Self::PushesNumbers => (8, 7, 22),
             Self::IsFileNil => (8, 7, 27),
+            Self::ModuleRcVariable => (8, 7, 35),
             Self::BreakIsSuccess => (8, 7, 37),
             Self::Ranges | Self::ColonsCleaned => (8, 7, 38),
             Self::AutoHandling => (8, 7, 41),
@@ -68,6 +72,7 @@ impl Feature {
             Self::SavedRcIgnored => (8, 7, 49),
             Self::Hide => (8, 7, 50),
             Self::Tables => (8, 7, 58),
+            Self::DownstreamConflicts => (8, 7, 54),
             Self::PushesOldValue => (8, 7, 60),
             Self::CaptureKeepsLibraries | Self::RcErrorsWarn => (8, 7, 61),
             Self::PartialDirectories => (8, 7, 65),

@@ -143,7 +143,7 @@ impl Evaluator<'_> {
     }
 
     fn refuse_upstream_conflict(&self, short_name: &str, full_name: &str) -> mlua::Result<()> {
-        if !self.rules.downstream_conflicts {
+        if !(self.rules.downstream_conflicts && self.rules.have(Feature::DownstreamConflicts)) {
             return Ok(());
         }
         let state = self.state.borrow();

@@ -211,3 +211,21 @@ fn the_estimate_is_never_too_small() {
         }
     }
 }
+
+#[test]
+fn a_failure_amid_many_large_files_ends_every_thread() {
+    let work = tempfile::tempdir().unwrap();
+    let source = work.path().join("source");
+    fs::create_dir(&source).unwrap();
+    for number in 0..80 {
+        fs::write(source.join(format!("{number:02}")), noise(number, 8 * BLOCK)).unwrap();
+    }
+    let rootfs = scan(&source);
+    // the second file is not what it was, with all readers at work behind it
+    fs::write(source.join("01"), "short").unwrap();
+    for threads in [1, 2, 7] {
+        let image = work.path().join("image");
+        let error = write_to(&image, &rootfs, &jobs(threads), &BTreeMap::new()).unwrap_err();
+        assert!(matches!(error, ImageError::Changed { .. }), "{error}");
+    }
+}

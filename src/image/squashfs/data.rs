@@ -16,6 +16,9 @@ use crate::base::{Digest, Progress};
 use crate::image::{FileDigest, ImageError, Watch};
 use crate::rootfs::FileId;
 
+/// Readers keep little on their stacks, and there are many of them.
+const READER_STACK_BYTES: usize = 256 * 1024;
+
 /// Where a file's content is in the image.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placed {
@@ -208,6 +211,19 @@ pub(super) struct Plan {
     pub(super) digests: bool,
 }
 
+/// Makes threads as far as the system lets us: limits on login nodes can be tight, and the bytes
+/// are the same with fewer.
+fn at_least_one<T>(threads: impl Iterator<Item = std::io::Result<T>>) -> Result<(), ImageError> {
+    for (made, thread) in threads.enumerate() {
+        match thread {
+            Ok(_) => {}
+            Err(error) if made == 0 => return Err(ImageError::Threads(error)),
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
 /// The threads between the sources and the file; made anew for each run, while packer and writer
 /// keep their state.
 #[derive(Clone, Copy)]
@@ -241,15 +257,18 @@ impl Pipeline<'_> {
         let (events, happening) = bounded(2 * plan.jobs + 8);
         thread::scope(|scope| {
             let reading = &reading;
-            for _ in 0..plan.readers {
-                scope.spawn(move || reading.run());
-            }
-            for codec in &mut codecs {
+            at_least_one((0..plan.readers).map(|_| {
+                let small = thread::Builder::new().stack_size(READER_STACK_BYTES);
+                small.spawn_scoped(scope, move || reading.run())
+            }))?;
+            at_least_one(codecs.iter_mut().map(|codec| {
                 let work = work.clone();
-                scope.spawn(move || compress(codec, &work, pool));
-            }
+                thread::Builder::new().spawn_scoped(scope, move || compress(codec, &work, pool))
+            }))?;
             drop(work);
-            scope.spawn(move || packer.run(&in_order, &jobs, &events));
+            thread::Builder::new()
+                .spawn_scoped(scope, move || packer.run(&in_order, &jobs, &events))
+                .map_err(ImageError::Threads)?;
             for event in happening {
                 watch.interrupt.check()?;
                 writer.handle(event, pool, watch.progress)?;

@@ -2,7 +2,6 @@
 //! and hands full blocks to the compressors.
 
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::sync::mpsc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};

@@ -10,7 +10,8 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Mutex, mpsc};
+use std::sync::Mutex;
+use std::sync::mpsc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::Digest as _;
@@ -118,8 +119,8 @@ pub(super) struct Reading<'a> {
 /// The next file to claim, and where claimed queues go.
 struct Claims {
     next: usize,
-    /// Closed when nothing is left to claim. Of the standard library, since that drops the queues
-    /// in it when the packer is gone; crossbeam's keeps them, and their readers would wait for ever.
+    /// Closed when nothing is left to claim. Of the standard library, whose receiver takes what is
+    /// in the channel with it when it goes: readers must not wait for queues that nobody empties.
     queues: Option<mpsc::SyncSender<Receiver<Piece>>>,
 }
 

@@ -92,13 +92,20 @@ impl Evaluator<'_> {
         realm: Realm,
         arguments: MultiValue,
     ) -> mlua::Result<Option<(Call, Vec<Name>)>> {
-        let call = Call::new(arguments)?;
-        if call.table.is_some() && !self.knows_tables() {
+        let mut call = Call::new(arguments)?;
+        let depends = function.starts_with("depends_on");
+        if call.table.is_some() && (depends || !self.knows_tables()) {
             self.report(format!("{function}: its arguments must be names of modules"))?;
             return Ok(None);
         }
+        if !self.are_modes_known(function, &call)? {
+            return Ok(None);
+        }
+        if !matches!(function, "load" | "try_load") {
+            call.modes.clear();
+        }
         let mut arguments = call.arguments.clone();
-        if self.knows_tables() && !function.starts_with("depends_on") {
+        if self.knows_tables() && !depends {
             arguments.retain(|one| one.is_string() || one.is_table());
         }
         let names = self.module_names(function, realm, &arguments)?;
@@ -393,6 +400,9 @@ impl Evaluator<'_> {
             return Ok(());
         };
         let Some(family) = names.into_iter().next() else { return Ok(()) };
+        if self.rules.have(Feature::NamesChecked) && !super::path::is_identifier(&family) {
+            return self.report(format!("family: `{family}` is no name for a family"));
+        }
         let variable = format!("LMOD_FAMILY_{}", family.to_uppercase());
         let version = format!("{variable}_VERSION");
         let Some(frame) = self.state.borrow().frames.last().cloned() else { return Ok(()) };

@@ -207,6 +207,18 @@ impl Evaluator<'_> {
         self.rules.have(Feature::Tables)
     }
 
+    /// Whether the call's modes are such; reports it if one is none.
+    fn are_modes_known(&self, function: &str, call: &Call) -> mlua::Result<bool> {
+        let known = ["normal", "load", "unload"];
+        match call.modes.iter().find(|mode| !known.contains(&mode.as_str())) {
+            None => Ok(true),
+            Some(mode) => {
+                self.report(format!("{function}: `{mode}` is no mode"))?;
+                Ok(false)
+            }
+        }
+    }
+
     /// All arguments as strings; reports it if one is none.
     fn strings(&self, function: &str, arguments: &[Value]) -> mlua::Result<Option<Vec<String>>> {
         let texts: Option<Vec<String>> = arguments.iter().map(string).collect();

@@ -125,6 +125,9 @@ impl Evaluator<'_> {
             self.report(format!("{function}: wrong number of arguments"))?;
             return Ok(None);
         }
+        if !self.are_modes_known(function, &call)? {
+            return Ok(None);
+        }
         self.check_keys(function, &call)?;
         Ok(Some((call, variable)))
     }
@@ -204,7 +207,10 @@ impl Evaluator<'_> {
     }
 
     fn path_call(&self, function: &str, kind: PathCall, arguments: MultiValue) -> mlua::Result<()> {
-        let call = Call::new(arguments)?;
+        let mut call = Call::new(arguments)?;
+        if !self.knows_tables() {
+            call.modes.clear();
+        }
         let Some(arguments) = self.path_arguments(function, &call)? else { return Ok(()) };
         let (kind, at) = match (call.act(self.mode()), kind) {
             (Act::Nothing, _) => return Ok(()),
@@ -226,6 +232,9 @@ impl Evaluator<'_> {
         let variable = variable.trim().to_owned();
         if self.knows_tables() && (call.arguments.len() > 3 || !is_string_or_nil(&call.get(2))) {
             self.report(format!("{function}: wrong number or type of arguments"))?;
+            return Ok(None);
+        }
+        if !self.are_modes_known(function, call)? {
             return Ok(None);
         }
         self.check_keys(function, call)?;
@@ -265,6 +274,11 @@ impl Evaluator<'_> {
 
     /// Newer versions refuse keys that they do not know.
     fn check_keys(&self, function: &str, call: &Call) -> mlua::Result<()> {
+        let variable = string(&call.get(0)).unwrap_or_default();
+        let chosen = call.modes.iter().any(|mode| mode != "normal") || call.modes.len() > 1;
+        if chosen && variable.eq_ignore_ascii_case("MODULEPATH") {
+            self.report(format!("{function}: {variable} cannot depend on the mode"))?;
+        }
         let Some(table) = call.table.as_ref().filter(|_| self.knows_tables()) else {
             return Ok(());
         };
@@ -351,7 +365,8 @@ fn is_string_or_nil(value: &Value) -> bool {
     value.is_string() || value.is_nil()
 }
 
-fn is_identifier(name: &str) -> bool {
+/// Whether a shell can export the name.
+pub(super) fn is_identifier(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

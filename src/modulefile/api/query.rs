@@ -9,7 +9,7 @@ use super::super::names::version::canonical;
 use super::super::naming::{Name, Realm};
 use super::super::state::{Frame, Mode, Status};
 use super::super::{error::EvaluationError, source_sh, vm};
-use super::{Host, is_name, load, string};
+use super::{Host, string};
 
 pub(super) fn install<'env>(
     host: &Host<'_, 'env>,
@@ -111,16 +111,11 @@ impl Evaluator<'_> {
     }
 
     fn one_name(&self, function: &str, name: &Value, realm: Realm) -> mlua::Result<Option<Name>> {
-        let mut name = match name {
-            Value::Table(table) if is_name(table)? => load::chosen_name(table)?,
-            name => {
-                let texts = self.strings(function, std::slice::from_ref(name))?;
-                let Some(text) = texts.and_then(|texts| texts.into_iter().next()) else {
-                    return Ok(None);
-                };
-                Name::new(realm, &text)
-            }
+        let texts = self.strings(function, std::slice::from_ref(name))?;
+        let Some(text) = texts.and_then(|texts| texts.into_iter().next()) else {
+            return Ok(None);
         };
+        let mut name = Name::new(realm, &text);
         self.look_up(&mut name)?;
         Ok(Some(name))
     }
