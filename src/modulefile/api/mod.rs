@@ -6,6 +6,7 @@ mod info;
 mod load;
 mod path;
 mod query;
+mod relation;
 
 pub(super) use path::apply_shell_change;
 
@@ -32,6 +33,7 @@ pub(super) fn install<'scope, 'env>(
     let host = Host { scope, table: lua.create_table()? };
     path::install(&host, evaluator)?;
     load::install(&host, evaluator)?;
+    relation::install(&host, evaluator)?;
     info::install(&host, evaluator)?;
     query::install(&host, evaluator)?;
     fileop::install(&host, evaluator)?;
