@@ -151,9 +151,11 @@ fn is_name(table: &Table) -> mlua::Result<bool> {
     Ok(table.raw_get::<Value>("__waterMark")?.as_string().is_some_and(|mark| mark == "MName"))
 }
 
-/// Lua's text as ours; bytes that are not UTF-8 are replaced.
+/// Lua's text as ours; bytes that are not UTF-8 are replaced, NUL is left out as shells do.
 fn text(value: &mlua::LuaString) -> String {
-    value.to_string_lossy()
+    let mut text = value.to_string_lossy();
+    text.retain(|c| c != '\0');
+    text
 }
 
 /// The text of a string argument.
