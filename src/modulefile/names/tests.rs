@@ -99,7 +99,7 @@ fn bounds_choose_among_versions() {
 proptest::proptest! {
     #[test]
     fn any_text_can_be_a_name_a_version_or_an_rc_file(text in "\\PC*|[-./0-9a-z{}\"#~ :]*") {
-        version::canonical(&text);
+        proptest::prop_assert!(version::canonical(&text).ends_with("*zfinal"));
         rc::parse_tcl(&text);
         let top = place(&["x/1.0.lua", "é/2.lua", "n/64/1.lua", "n/.version=#"]);
         let names = names(&[&top]);
