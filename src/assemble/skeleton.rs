@@ -58,6 +58,10 @@ impl Skeleton {
         Self { rootfs, mtime }
     }
 
+    pub(super) fn rootfs(&self) -> &Rootfs {
+        &self.rootfs
+    }
+
     pub(super) fn into_rootfs(self) -> Rootfs {
         self.rootfs
     }

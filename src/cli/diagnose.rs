@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::assemble::AssembleError;
 use crate::base::{ByteSize, Escaped, Interrupted};
 use crate::closure::ClosureError;
 use crate::image::ImageError;
@@ -81,6 +82,9 @@ pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
     }
     if let Some(EvaluationError::NotFound { missing, .. }) = error.downcast_ref() {
         return did_you_mean(missing);
+    }
+    if let Some(AssembleError::NoShell { .. }) = error.downcast_ref() {
+        return Some("leave less out (--exclude), or export where a shell can be read".to_owned());
     }
     let failure = error.downcast_ref::<Failure>()?;
     Some(match failure {
