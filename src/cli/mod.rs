@@ -1,6 +1,7 @@
 //! The command line: typed words, messages, exit codes. The only room that prints.
 
 mod args;
+mod bar;
 mod config;
 mod container;
 mod context;
