@@ -10,5 +10,5 @@ pub(crate) mod read;
 mod samples;
 mod sif;
 pub(crate) mod squashfs;
-mod tools;
+pub(crate) mod tools;
 pub(crate) mod tree;
