@@ -268,6 +268,10 @@ fn the_top_level_is_the_users() {
 fn no_leftovers_of_tools_are_kept() {
     for path in ["src", "lua", "hooks", "tests"].into_iter().flat_map(files_below) {
         let name = path.to_string_lossy().into_owned();
+        // modulefiles with such names are what some cases are about
+        if name.starts_with("tests/data/mf/") {
+            continue;
+        }
         let leftover = [".pending-snap", ".snap.new", ".orig", ".rej", ".bak", "~"]
             .iter()
             .any(|end| name.ends_with(end));

@@ -119,7 +119,7 @@ function sandbox.capture(command, extra)
         before[name] = host.getenv(name) or false
         host.set_private(name, tostring(value))
     end
-    local output, success = host.run("capture", command, true)
+    local output, success = host.run("capture", command, not since(8, 7, 61))
     for name, value in pairs(before) do host.set_private(name, value or nil) end
     return output, success
 end
@@ -133,24 +133,31 @@ function sandbox.UUIDString(epoch)
         date.sec, uuid)
 end
 
----- Lmod 9
+---- What came with later versions
 
-if since(9, 0, 0) then
-    sandbox.atmost, sandbox.depends_on_any, sandbox.purge = host.atmost, host.depends_on_any, host.purge
-    sandbox.export_shell_function = host.export_shell_function
-    sandbox.haveDynamicMPATH = nothing
-    sandbox.protected_getenv = host.getenv
-    sandbox.realpath = host.realpath
-    sandbox.io.popen = files.popen
+if since(8, 7, 4) then sandbox.haveDynamicMPATH = nothing end
+if since(8, 7, 28) then sandbox.purge = host.purge end
+if since(8, 7, 33) then sandbox.realpath = host.realpath end
+if since(8, 7, 35) then sandbox.io.popen = files.popen end
+if since(8, 7, 38) then
+    sandbox.atmost, sandbox.depends_on_any = host.atmost, host.depends_on_any
+end
+if since(8, 7, 50) then
     function sandbox.myConfig() return nil end
-    function sandbox.myModuleUsrAndAliasName() return host.myModuleUsrName(), host.myModuleUsrName() end
     function sandbox.dofile() host.lmod_error("dofile is not supported in modulefiles") end
     function sandbox.loadstring(text, name) return load(text, name, "t", wide) end
+end
+if since(8, 7, 57) then sandbox.export_shell_function = host.export_shell_function end
+-- What these give is not a function yet when the sandbox is made.
+if since(8, 7, 38) then sandbox.colorize = false end
+if since(9, 2, 6) then
+    sandbox.protected_getenv = host.getenv
+    function sandbox.myModuleUsrAndAliasName() return host.myModuleUsrName(), host.myModuleUsrName() end
 end
 
 ---- Subsets of libraries
 
-sandbox.dbg = { active = function() return false end, fini = nothing, print = nothing, print2D = since(9, 0, 0) and nothing or nil,
+sandbox.dbg = { active = function() return false end, fini = nothing, print = nothing, 
                 printA = nothing, printT = nothing, start = nothing }
 
 local function attributes(path, wanted, follow)

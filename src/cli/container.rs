@@ -36,12 +36,23 @@ struct Plan {
     jobs: NonZeroUsize,
 }
 
-/// Freezes the session into an image.
+/// Freezes the session into an image, and says what became of it.
 pub(super) fn container(
     context: &Context,
     words: &Container,
     terminal: &Terminal,
 ) -> anyhow::Result<()> {
+    let report = export(context, words, terminal)?;
+    report.show(terminal);
+    print(words, &report)
+}
+
+/// Freezes the session into an image.
+pub(super) fn export(
+    context: &Context,
+    words: &Container,
+    terminal: &Terminal,
+) -> anyhow::Result<Report> {
     let started = Instant::now();
     let plan = plan(context, words)?;
     terminal.stage("evaluating modulefiles", None, None);
@@ -71,7 +82,7 @@ pub(super) fn container(
     let written = write(context, words, &plan, &assembled, &mut output, terminal)?;
     let path = output.commit()?;
     let (files, content_bytes) = totals(&assembled);
-    let report = Report {
+    Ok(Report {
         image: path,
         size: ByteSize(written.size),
         sha256: written.digest,
@@ -83,8 +94,7 @@ pub(super) fn container(
         differences: frozen.differences,
         foreign: frozen.foreign,
         commands: frozen.evaluation.commands,
-    };
-    finish_report(words, &report, terminal)
+    })
 }
 
 fn plan(context: &Context, words: &Container) -> anyhow::Result<Plan> {
@@ -297,11 +307,7 @@ fn totals(assembled: &Assembled) -> (u64, ByteSize) {
     (files.len() as u64, ByteSize(files.iter().map(|file| file.size).sum()))
 }
 
-fn finish_report(words: &Container, report: &Report, terminal: &Terminal) -> anyhow::Result<()> {
-    for warning in &report.warnings {
-        terminal.warning(warning);
-    }
-    report.show(terminal);
+fn print(words: &Container, report: &Report) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     if words.talk.json {
         serde_json::to_writer_pretty(&mut stdout, report)?;

@@ -232,7 +232,7 @@ fn export(context: &Context, directory: &Path, terminal: &Terminal) -> anyhow::R
     let Verb::Container(words) = Cli::try_parse_from(words)?.verb else {
         bail!("the demo's own words are wrong")
     };
-    super::container::container(&session, &words, terminal)?;
+    super::container::export(&session, &words, terminal)?.show(terminal);
     Ok(directory.join("demo.sif"))
 }
 

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::base::{ByteSize, Escaped, Interrupted};
-use crate::modulefile::EvaluationError;
+use crate::closure::ClosureError;
+use crate::image::ImageError;
+use crate::modulefile::{EvaluationError, Missing};
 
 /// Failures that only the command line knows.
 #[derive(Debug, thiserror::Error)]
@@ -48,10 +50,13 @@ pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
+/// A transparent error hides its cause from the chain, so each room's own word is asked for.
 fn is_interrupt(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<Interrupted>()
             || matches!(cause.downcast_ref(), Some(EvaluationError::Interrupted))
+            || matches!(cause.downcast_ref(), Some(ImageError::Interrupted(_)))
+            || matches!(cause.downcast_ref(), Some(ClosureError::Interrupted(_)))
     })
 }
 
@@ -74,6 +79,9 @@ pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
     if out_of_space(error) {
         return Some("free some space, or choose another directory with -d".to_owned());
     }
+    if let Some(EvaluationError::NotFound { missing, .. }) = error.downcast_ref() {
+        return did_you_mean(missing);
+    }
     let failure = error.downcast_ref::<Failure>()?;
     Some(match failure {
         Failure::NoModules => "load what you want to freeze (`module load GROMACS`), or name it: module-export container GROMACS -a AUTHOR".to_owned(),
@@ -85,6 +93,15 @@ pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
         Failure::Strict { .. } => "mend what the warnings name, or drop --strict".to_owned(),
         Failure::Usage(_) | Failure::Cannot(_) | Failure::WrongSession(_) => return None,
     })
+}
+
+fn did_you_mean(missing: &[Missing]) -> Option<String> {
+    let near: Vec<_> = missing
+        .iter()
+        .flat_map(|missing| &missing.near)
+        .map(|name| format!("`{}`", Escaped(name)))
+        .collect();
+    (!near.is_empty()).then(|| format!("did you mean {}?", near.join(" or ")))
 }
 
 /// Prints `error` with its causes, its hint, and returns its status.

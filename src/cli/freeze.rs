@@ -18,7 +18,18 @@ use crate::stack::{Eessi, LmodInstallation, Stack};
 const SYSTEM_PATH: &[&str] =
     &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// Elements of a session's lists that are nobody's software.
-const SYSTEM_ELEMENTS: &[&str] = &["/usr/games", "/usr/local/games", "/snap/bin"];
+const SYSTEM_ELEMENTS: &[&str] = &[
+    "/snap/bin",
+    "/usr/games",
+    "/usr/local/games",
+    "/usr/local/man",
+    "/usr/local/share",
+    "/usr/local/share/man",
+    "/usr/share",
+    "/usr/share/lmod/lmod/share/man",
+    "/usr/share/man",
+    "/var/lib/snapd/desktop",
+];
 /// The directory of the programs `module` and `ml` in an image.
 pub(super) const OWN_BIN: &str = "/.module-export/bin";
 /// The newest Lmod whose rules are known; for sessions that do not name theirs.
@@ -429,9 +440,13 @@ fn is_site_word(name: &str) -> bool {
     name.starts_with("EESSI_MODULE_") && name != "EESSI_MODULEPATH"
 }
 
-/// Variables of the init that a user may have set to something else before, without effect here.
+/// Variables of the init that a user may have set to something else, without effect on the
+/// modules: two switches, and where Lmod finds extensions such as ours.
 fn is_overridable(name: &str) -> bool {
-    matches!(name, "EESSI_USE_ARCHDETECT" | "EESSI_USE_ARCHSPEC")
+    matches!(
+        name,
+        "EESSI_USE_ARCHDETECT" | "EESSI_USE_ARCHSPEC" | "LMOD_CONFIG_DIR" | "LMOD_PACKAGE_PATH"
+    )
 }
 
 /// The words that make EESSI's own scripts and module choose this target, on every machine.

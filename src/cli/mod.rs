@@ -111,7 +111,7 @@ fn perform(cli: Cli) -> ExitCode {
         Verb::Env(_) | Verb::Inspect(_) | Verb::Hook(_) | Verb::Demo(_) => Terminal::plain(false),
     };
     let result = Context::new().and_then(|context| dispatch(&context, cli.verb, &terminal));
-    crate::base::Progress::finish(&terminal);
+    terminal.abandon();
     result.unwrap_or_else(|error| diagnose::report(&error, &terminal))
 }
 
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn words_that_lmod_hands_over_are_those_that_were_typed() {
         let hex = |words: &[&str]| {
-            words.join("\0").bytes().map(|b| format!("{b:02x}")).collect::<String>()
+            words.join("\0").bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
         };
         for (words, want) in [
             (

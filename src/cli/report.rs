@@ -41,8 +41,11 @@ pub(super) struct Report {
 const FEW: usize = 6;
 
 impl Report {
-    /// The closing report, to stderr.
+    /// The warnings and the closing report, to stderr.
     pub(super) fn show(&self, terminal: &Terminal) {
+        for warning in &self.warnings {
+            terminal.warning(warning);
+        }
         let manifest = &self.manifest;
         let path = self.image.to_string_lossy();
         terminal.say(&format!(

@@ -109,6 +109,17 @@ impl Terminal {
     }
 }
 
+impl Terminal {
+    /// Ends the stage without a word, for work that failed.
+    pub(super) fn abandon(&self) {
+        self.with_stage(|stage| {
+            if let Some(bar) = stage.take().and_then(|stage| stage.bar) {
+                bar.finish_and_clear();
+            }
+        });
+    }
+}
+
 /// A stage shorter than this is not worth a line of its own.
 const WORTH_A_LINE: Duration = Duration::from_secs(1);
 

@@ -5,17 +5,37 @@
 pub struct Cleaning<'a> {
     /// What a leading `~` stands for (`$HOME`).
     pub home: &'a str,
-    /// Whether white space around an element goes (Lmod 8; 9 keeps it).
-    pub trim: bool,
-    /// Whether three and more delimiters in a row count as two (Lmod 9).
-    pub collapse: bool,
+    /// What becomes of white space around an element.
+    pub blanks: Blanks,
+    /// As how many delimiters a longer row of them counts; 0: as many as there are.
+    pub longest_row: usize,
+}
+
+/// What becomes of white space around an element; Lmod has had all of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blanks {
+    /// It goes.
+    Trimmed,
+    /// One blank stays in front.
+    OneBefore,
+    /// It stays.
+    Kept,
 }
 
 /// Returns `value` without doubled and trailing slashes and without `.` components, a leading `~`
 /// replaced; `..` stays. A trailing `//` that follows a name stays too (TeX's search paths).
 #[must_use]
 pub fn regularize(value: &str, cleaning: Cleaning) -> String {
-    let value = if cleaning.trim { value.trim_matches(is_space) } else { value };
+    let spaced;
+    let value = match cleaning.blanks {
+        Blanks::Kept => value,
+        Blanks::Trimmed => value.trim_matches(is_space),
+        Blanks::OneBefore if value.starts_with(is_space) => {
+            spaced = format!(" {}", value.trim_matches(is_space));
+            spaced.trim_end_matches(is_space)
+        }
+        Blanks::OneBefore => value.trim_end_matches(is_space),
+    };
     let recursive = value.ends_with("//") && value.len() > 2 && !value.ends_with("///");
     let mut clean = collapse_slashes(value);
     while let Some(at) = clean.find("/./") {
@@ -25,7 +45,10 @@ pub fn regularize(value: &str, cleaning: Cleaning) -> String {
         clean.pop();
     }
     if let Some(rest) = clean.strip_prefix('~') {
-        clean = format!("{}{rest}", cleaning.home);
+        clean = collapse_slashes(&format!("{}{rest}", cleaning.home));
+        if clean.ends_with('/') {
+            clean.pop();
+        }
     }
     if clean.is_empty() {
         return clean;
@@ -68,8 +91,8 @@ pub fn split(value: &str, delimiter: &str, no_recursion: bool, cleaning: Cleanin
     }
     let collapsed;
     let mut value = value;
-    if cleaning.collapse && !delimiter.is_empty() {
-        collapsed = collapse_delimiters(value, delimiter);
+    if cleaning.longest_row > 0 && !delimiter.is_empty() {
+        collapsed = collapse_delimiters(value, delimiter, cleaning.longest_row);
         value = &collapsed;
     }
     let parts: Vec<&str> =
@@ -89,12 +112,12 @@ pub fn split(value: &str, delimiter: &str, no_recursion: bool, cleaning: Cleanin
     elements
 }
 
-fn collapse_delimiters(value: &str, delimiter: &str) -> String {
-    let three = delimiter.repeat(3);
-    let two = delimiter.repeat(2);
+fn collapse_delimiters(value: &str, delimiter: &str, longest: usize) -> String {
+    let longer = delimiter.repeat(longest + 1);
+    let allowed = delimiter.repeat(longest);
     let mut value = value.to_owned();
-    while value.contains(&three) {
-        value = value.replace(&three, &two);
+    while value.contains(&longer) {
+        value = value.replace(&longer, &allowed);
     }
     value
 }
@@ -103,7 +126,7 @@ fn collapse_delimiters(value: &str, delimiter: &str) -> String {
 mod tests {
     use super::*;
 
-    const LMOD_8: Cleaning = Cleaning { home: "/home/u", trim: true, collapse: false };
+    const LMOD_8: Cleaning = Cleaning { home: "/home/u", blanks: Blanks::Trimmed, longest_row: 0 };
 
     #[test]
     fn elements_are_written_in_one_form() {
@@ -143,7 +166,7 @@ mod tests {
 
     #[test]
     fn newer_lmod_keeps_blanks_and_joins_delimiters() {
-        let lmod_9 = Cleaning { home: "/h", trim: false, collapse: true };
+        let lmod_9 = Cleaning { home: "/h", blanks: Blanks::Kept, longest_row: 2 };
         assert_eq!(split(" /a::::/b", ":", false, lmod_9), [" /a", "", "/b"]);
         assert_eq!(split("/a//", ":", true, lmod_9), ["/a"]);
     }

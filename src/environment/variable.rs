@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::path::{self, Cleaning};
+use super::path::{self, Blanks, Cleaning};
 
 /// Rules for elements that occur more than once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,8 +68,8 @@ pub struct Variable {
     name: String,
     delimiter: String,
     home: Rc<str>,
-    trim: bool,
-    collapse: bool,
+    blanks: Blanks,
+    longest_row: usize,
     rules: ListRules,
     state: State,
 }
@@ -102,8 +102,8 @@ impl Variable {
             name: name.to_owned(),
             delimiter: delimiter.to_owned(),
             home: Rc::from(cleaning.home),
-            trim: cleaning.trim,
-            collapse: cleaning.collapse,
+            blanks: cleaning.blanks,
+            longest_row: cleaning.longest_row,
             rules,
             state: State::Text(value.map(str::to_owned)),
         }
@@ -206,7 +206,8 @@ impl Variable {
     }
 
     fn split(&self, value: &str) -> Vec<String> {
-        let cleaning = Cleaning { home: &self.home, trim: self.trim, collapse: self.collapse };
+        let cleaning =
+            Cleaning { home: &self.home, blanks: self.blanks, longest_row: self.longest_row };
         path::split(value, &self.delimiter, self.name == "MODULEPATH", cleaning)
     }
 

@@ -10,6 +10,7 @@ use mlua::{Lua, Table};
 
 use super::command::Runner;
 use super::error::{Chain, EvaluationError, Missing};
+use super::features::Feature;
 use super::limits::Watch;
 use super::names::{Names, rc};
 use super::naming::{Name, Realm};
@@ -142,7 +143,8 @@ impl<'a> Evaluator<'a> {
     fn read_global_rc(&self) -> mlua::Result<()> {
         let environment = &self.request.environment;
         let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
-        let site = get("LMOD_MODULERC")
+        let list = get("LMOD_MODULERC").filter(|_| self.rules.have(Feature::ModuleRcVariable));
+        let site = list
             .or_else(|| get("LMOD_MODULERCFILE"))
             .or_else(|| get("MODULERCFILE"))
             .cloned()
@@ -229,7 +231,7 @@ impl<'a> Evaluator<'a> {
         let environment = values
             .into_iter()
             .filter(|(name, value)| !is_internal(name) && before.get(name) != value.as_ref())
-            .filter(|(name, _)| self.rules.since(9, 0, 0) || !name.contains('.'))
+            .filter(|(name, _)| is_identifier(name))
             .collect();
         let order = state.in_order();
         let modules = order.iter().filter_map(|name| loaded_module(&state, name)).collect();
@@ -243,6 +245,12 @@ impl<'a> Evaluator<'a> {
             files_read: std::mem::take(&mut state.files_read).into_iter().collect(),
         }
     }
+}
+
+/// Whether a shell can export the name.
+fn is_identifier(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// Whether the variable is Lmod's own.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::EvaluationError;
 use super::evaluator::Evaluator;
+use super::features::Feature;
 use super::limits::Signal;
 use super::naming::{Name, Realm};
 use super::state::{Entry, Mode, Status};
@@ -42,7 +43,7 @@ impl Evaluator<'_> {
     }
 
     fn unregister(&self, names: &[Name]) {
-        let newer = self.rules.since(9, 0, 0);
+        let newer = self.rules.have(Feature::TopStaysRequired);
         let mut state = self.state.borrow_mut();
         for name in names {
             let keep = newer && state.requested.get(&name.user).is_some_and(|(_, at)| *at == 0);
@@ -142,7 +143,7 @@ impl Evaluator<'_> {
     }
 
     fn refuse_upstream_conflict(&self, short_name: &str, full_name: &str) -> mlua::Result<()> {
-        if !self.rules.downstream_conflicts {
+        if !(self.rules.downstream_conflicts && self.rules.have(Feature::DownstreamConflicts)) {
             return Ok(());
         }
         let state = self.state.borrow();
@@ -269,7 +270,8 @@ impl Evaluator<'_> {
 
     fn reload_one(&self, short_name: &str, entry: &Entry, old: &mut Name) -> mlua::Result<bool> {
         let mut new = Name::new(Realm::Path, &entry.user_name);
-        new.depends = self.rules.since(9, 0, 0) && entry.reference_count.is_some_and(|n| n > 0);
+        new.depends = self.rules.have(Feature::CountsDependants)
+            && entry.reference_count.is_some_and(|n| n > 0);
         if !self.state.borrow().is_active(short_name) {
             return Ok(!self.load(&mut [new])?);
         }

@@ -6,6 +6,7 @@
 //! | `loading` | load, unload, swap, reload: in which order modulefiles run |
 //! | `naming`, `names/` | from a name to a modulefile |
 //! | `state` | variables and module table, with undo |
+//! | `rules`, `features` | Lmod's settings, and where its versions differ |
 //! | `vm`, `limits` | the Lua machine, and what stops it |
 //! | `api/`, `lua/embedded/` | the functions that modulefiles call |
 //! | `command`, `source_sh` | programs that modulefiles run |
@@ -16,6 +17,7 @@ mod child;
 mod command;
 mod error;
 mod evaluator;
+mod features;
 mod limits;
 mod loading;
 mod names;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::evaluator::Evaluator;
+use super::features::Feature;
 use super::names::{Bounds, Choice, version, version_of};
 use super::state::{State, Status};
 
@@ -163,7 +164,7 @@ impl Evaluator<'_> {
             return Ok(());
         }
         if name.realm == Realm::Session {
-            let newer = self.rules.since(9, 2, 6);
+            let newer = self.rules.have(Feature::VersionPrefixes);
             name.resolved = self.state.borrow().resolve_in_session(&name.user, newer);
             return Ok(());
         }
@@ -191,7 +192,7 @@ impl Evaluator<'_> {
             resolved.file = Some(chosen.path);
             resolved.weight = chosen.weight;
             let chose = name.choice != Choice::Match;
-            let newer = self.rules.since(9, 0, 0) && name.user != resolved.short_name;
+            let newer = self.rules.have(Feature::WholeUserName) && name.user != resolved.short_name;
             if chose || newer {
                 name.user = resolved.full_name();
             }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::environment::path::Cleaning;
+use crate::environment::path::{Blanks, Cleaning};
 use crate::environment::{ListRules, Stored, Variables};
 
+use super::features::Feature;
 use super::names::NameRules;
 
 /// Lmod's settings as the environment gives them, and its version.
@@ -59,10 +60,27 @@ impl Rules {
         self.version >= (major, minor, patch)
     }
 
+    /// Whether the rules have this feature.
+    pub(super) fn have(&self, feature: Feature) -> bool {
+        self.version >= feature.since()
+    }
+
     /// How elements of path variables are cleaned.
     pub(super) fn cleaning(&self) -> Cleaning<'_> {
-        let new = self.since(9, 0, 0);
-        Cleaning { home: &self.home, trim: !new, collapse: new }
+        let collapse = self.have(Feature::DelimitersCollapse);
+        let longest_row = match (collapse, self.have(Feature::EmptyElementsStay)) {
+            (_, true) => 2,
+            (true, false) => 1,
+            (false, false) => 0,
+        };
+        let blanks = if self.have(Feature::BlanksKept) {
+            Blanks::Kept
+        } else if collapse {
+            Blanks::OneBefore
+        } else {
+            Blanks::Trimmed
+        };
+        Cleaning { home: &self.home, blanks, longest_row }
     }
 
     /// Whether a call on the variable may not make duplicates.
@@ -80,7 +98,9 @@ pub(super) fn name_rules(rules: &Rules, environment: &Variables) -> NameRules {
         find_first: is("LMOD_TMOD_FIND_FIRST", "yes"),
         only_lua: is("LMOD_ALLOW_TCL_MFILES", "no"),
         max_depth: max_depth(environment.get("LMOD_MAXDEPTH").map_or("", String::as_str)),
-        lmod_9: rules.since(9, 0, 0),
+        all_directories: rules.have(Feature::AllDirectories),
+        skip_saved_rc: rules.have(Feature::SavedRcIgnored),
+        partial_directories: rules.have(Feature::PartialDirectories),
     }
 }
 
@@ -126,7 +146,8 @@ mod tests {
     #[test]
     fn versions_compare_by_number() {
         let rules = Rules::new("8.7.9", &Variables::new());
-        assert!(rules.since(8, 6, 19) && !rules.since(8, 7, 58) && !rules.since(9, 0, 0));
+        assert!(rules.since(8, 6, 19) && !rules.since(9, 0, 0));
+        assert!(rules.have(Feature::NamesChecked) && !rules.have(Feature::Tables));
     }
 
     #[test]

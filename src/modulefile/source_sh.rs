@@ -7,6 +7,7 @@ use crate::environment::path;
 
 use super::api::apply_shell_change;
 use super::evaluator::Evaluator;
+use super::features::Feature;
 use super::state::Mode;
 
 /// One change that a script made.
@@ -168,7 +169,9 @@ fn run(evaluator: &Evaluator, shell: &str, script: &str) -> mlua::Result<Vec<She
     arguments.extend(shell.options);
     arguments.push(&text);
     let blank = [("LD_LIBRARY_PATH", ""), ("LD_PRELOAD", "")];
-    let output = evaluator.run_program("source_sh", script, &arguments, &blank)?;
+    let extra =
+        if evaluator.rules.have(Feature::CaptureKeepsLibraries) { &[] } else { blank.as_slice() };
+    let output = evaluator.run_program("source_sh", script, &arguments, extra)?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let mark = format!("{MARK}\n");
     let parts: Vec<&str> = printed.split(mark.as_str()).collect();

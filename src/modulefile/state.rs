@@ -288,6 +288,11 @@ impl State {
         edit(Rc::make_mut(&mut tracked.variable))
     }
 
+    /// Leaves in the environment that modulefiles see what stood there before the last edit.
+    pub(super) fn keep_in_environment(&mut self, name: &str) {
+        self.stale.remove(name);
+    }
+
     /// Makes a list of the variable, if it is none.
     pub(super) fn make_list(
         &mut self,
@@ -299,7 +304,11 @@ impl State {
         let is_list = self.variables.get(name).is_some_and(|one| one.variable.is_list());
         if !is_list {
             let stored = rules::stored(&self.environment, name);
+            let seen = self.getenv(name);
             self.edit(rules, name, delimiter, |variable| {
+                if variable.value().is_none() {
+                    variable.set(seen);
+                }
                 variable.make_list(no_duplicates, &stored);
             });
         }

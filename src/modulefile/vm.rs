@@ -8,6 +8,7 @@ use mlua::{Lua, LuaOptions, StdLib, Variadic};
 
 use super::error::EvaluationError;
 use super::evaluator::Evaluator;
+use super::features::Feature;
 use super::limits::Signal;
 use super::names::rc;
 
@@ -53,7 +54,13 @@ pub(super) fn run_rc(
     });
     if let Err(failure) = result {
         let ended = error(evaluator, &failure);
-        return Err(evaluator.watch.end(ended));
+        let harmless = evaluator.rules.have(Feature::RcErrorsWarn)
+            && !evaluator.watch.has_ended()
+            && matches!(ended, EvaluationError::Lua { .. });
+        if !harmless {
+            return Err(evaluator.watch.end(ended));
+        }
+        evaluator.warn(ended.to_string());
     }
     evaluator.tell(evaluator.watch.leave());
     Ok(lines.into_inner())

@@ -86,7 +86,7 @@ fn software_that_no_module_gives_is_named_with_the_flag_that_packs_it() {
     let want = format!(
         "a directory of PATH that no module adds, at `{directory}` is not in the image: --include {directory} packs it"
     );
-    assert_eq!(warnings(&found), [want.as_str()]);
+    assert_eq!(warnings(&found), [env.shown(&want)]);
     let included = report(&env, &session, &format!("--include {directory}"));
     assert_eq!(warnings(&included), [] as [&str; 0]);
     let strict = env.run(&mut module_export(

@@ -10,5 +10,5 @@ pub(crate) mod read;
 mod samples;
 mod sif;
 pub(crate) mod squashfs;
-pub(crate) mod tools;
+mod tools;
 pub(crate) mod tree;

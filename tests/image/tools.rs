@@ -3,20 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Where a program is; `None` (said on stderr) if it is not there and need not be.
-pub(super) fn tool(name: &str) -> Option<PathBuf> {
-    let found = which::which(name).ok();
-    if found.is_none() {
-        skip(&format!("{name} is not installed"));
-    }
-    found
-}
-
-/// Says why a test cannot run here; where everything must run, that is a failure.
-pub(super) fn skip(why: &str) {
-    assert!(std::env::var_os("REQUIRE_TOOLS").is_none_or(|v| v != "1"), "cannot skip: {why}");
-    eprintln!("SKIPPED: {why}");
-}
+pub(super) use crate::common::{is_root, skip, tool};
 
 /// Runs a command that must succeed.
 #[track_caller]
@@ -30,11 +17,6 @@ pub(super) fn run(command: &mut Command) -> Output {
         String::from_utf8_lossy(&output.stderr)
     );
     output
-}
-
-/// Whether this process may mount.
-pub(crate) fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 /// A mount that goes away with this value.

@@ -4,4 +4,5 @@ mod bad_input;
 mod behaviour;
 mod easybuild;
 mod oracle;
+mod random;
 mod sandbox;

@@ -1,14 +1,20 @@
 //! Real Lmod in a clean environment, and the same load by us.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use module_export::environment::Variables;
 use module_export::modulefile::{Evaluation, EvaluationError, Limits, Request, evaluate};
 
-/// Where Debian's package has Lmod.
-const LMOD: &str = "/usr/share/lmod/lmod/libexec/lmod";
+/// Where Debian's package has Lmod; `LMOD_UNDER_TEST` names another's `libexec/lmod`.
+const DEBIANS: &str = "/usr/share/lmod/lmod/libexec/lmod";
+
+/// The Lmod that is the oracle.
+#[allow(clippy::disallowed_methods, reason = "a switch of the test run")]
+pub(super) fn lmod() -> PathBuf {
+    std::env::var("LMOD_UNDER_TEST").unwrap_or_else(|_| DEBIANS.to_owned()).into()
+}
 
 /// One `module load`.
 #[derive(Debug, Clone)]
@@ -31,12 +37,13 @@ pub(super) enum Outcome {
 /// Lmod's version, or `None` with a note (a panic where `REQUIRE_TOOLS=1`).
 #[allow(clippy::disallowed_methods, reason = "a switch of the test run")]
 pub(super) fn lmod_version() -> Option<String> {
-    if !Path::new(LMOD).exists() {
-        assert!(std::env::var("REQUIRE_TOOLS").is_err(), "no Lmod at {LMOD}");
-        eprintln!("skipped: no Lmod at {LMOD}");
+    let lmod = lmod();
+    if !lmod.exists() {
+        assert!(std::env::var("REQUIRE_TOOLS").is_err(), "no Lmod at {}", lmod.display());
+        eprintln!("skipped: no Lmod at {}", lmod.display());
         return None;
     }
-    let version = Path::new(LMOD).with_file_name("Version.lua");
+    let version = lmod.with_file_name("Version.lua");
     let text = std::fs::read_to_string(version).unwrap();
     let tag = text.lines().find(|line| line.contains("function M.tag"));
     let quoted = tag.and_then(|line| line.split('"').nth(1)).unwrap_or("8.6.19");
@@ -104,8 +111,9 @@ impl Load {
 
     /// What real Lmod does, with what it says.
     pub(super) fn real(&self) -> (Outcome, String) {
+        let lmod = lmod().display().to_string();
         let script = format!(
-            "text=$({LMOD} bash load \"$@\"); eval \"$text\"; status=$?; unset text; \
+            "text=$({lmod} bash load \"$@\"); eval \"$text\"; status=$?; unset text; \
              printf '%s\\0' $status; unset status; exec env -0"
         );
         let output = Command::new("/bin/bash")

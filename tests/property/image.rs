@@ -11,9 +11,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
+use crate::common::is_root;
 use crate::image::read::{ours, theirs, without_links};
 use crate::image::squashfs::{unsquashed, write_to};
-use crate::image::tools::is_root;
 use crate::image::tree::{IMPLIED, Shown, assert_same, expected, noise};
 
 /// Something to put into a tree; what does not fit where it is to go is left out.

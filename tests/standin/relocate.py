@@ -97,6 +97,26 @@ def set_search_paths(files: list[Path], interpreter: Path, rpath: list, patchelf
         list(pool.map(patch, (p for p in files if not loaders.match(p.name))))
 
 
+def drop_unprovided(root: Path) -> None:
+    """Removes libraries (plug-ins of Python, of the shell) that need one of a package that was left out."""
+    needs = {}
+    for path in elf_files(root):
+        listed = subprocess.run(["patchelf", "--print-needed", path], stdout=subprocess.PIPE, text=True, check=True)
+        needs[path] = set(listed.stdout.split())
+    while True:
+        provided = {path.name for path in needs} | {
+            name for _, _, files in os.walk(root) for name in files if ".so" in name}
+        lacking = [path for path, wanted in needs.items() if not wanted <= provided]
+        if not lacking:
+            return
+        for path in lacking:
+            path.unlink()
+            del needs[path]
+            for link in path.parent.iterdir():  # links to it
+                if link.is_symlink() and os.readlink(link) == path.name:
+                    link.unlink()
+
+
 def rewrite(path: Path, change) -> None:
     """Changes a file's bytes by `change`; mode and times stay, a hard link to it is not followed."""
     old = path.read_bytes()

@@ -5,7 +5,7 @@ fn list(name: &str, value: &str) -> Variable {
 }
 
 fn list_with(name: &str, value: &str, rules: ListRules) -> Variable {
-    let cleaning = Cleaning { home: "/home/u", trim: true, collapse: false };
+    let cleaning = Cleaning { home: "/home/u", blanks: Blanks::Trimmed, longest_row: 0 };
     let mut variable = Variable::new(name, Some(value), ":", rules, cleaning);
     variable.make_list(true, &Stored::default());
     variable
@@ -66,7 +66,7 @@ fn empty_elements_are_written_as_lmod_does() {
         ("X", "/a::/b", "/a::/b"),
         ("PATH", ":/a::/b:", "/a:/b"),
     ] {
-        let cleaning = Cleaning { home: "/home/u", trim: true, collapse: false };
+        let cleaning = Cleaning { home: "/home/u", blanks: Blanks::Trimmed, longest_row: 0 };
         let mut x = Variable::new(name, None, ":", ListRules::default(), cleaning);
         x.make_list(true, &Stored::default());
         x.prepend(edit(value));
@@ -83,7 +83,7 @@ fn an_old_element_keeps_its_place_where_the_site_says_so() {
 
 #[test]
 fn duplicates_stay_where_they_are_allowed() {
-    let cleaning = Cleaning { home: "/home/u", trim: true, collapse: false };
+    let cleaning = Cleaning { home: "/home/u", blanks: Blanks::Trimmed, longest_row: 0 };
     let mut x = Variable::new("X", Some("/a:/b"), ":", ListRules::default(), cleaning);
     x.make_list(false, &Stored::default());
     let again = ListEdit { no_duplicates: false, ..edit("/a") };

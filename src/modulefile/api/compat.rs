@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use mlua::{Value, Variadic};
 
 use super::super::evaluator::Evaluator;
+use super::super::features::Feature;
 use super::super::names::rc::Line;
 use super::super::vm;
 use super::{Host, string};
@@ -44,7 +45,7 @@ pub(super) fn install_rc<'env>(
     })?;
     host.define("hide_version", move |_, name: String| add(Some(Line::Hide(name))))?;
     host.define("hide_modulefile", move |_, path: String| add(Some(Line::Hide(path))))?;
-    if evaluator.rules.since(8, 7, 50) {
+    if evaluator.rules.have(Feature::Hide) {
         host.define("hide", move |_, what: Value| add(named(&what)?.map(Line::Hide)))?;
         host.define("forbid", move |_, what: Value| add(named(&what)?.map(Line::Forbid)))?;
     }

@@ -10,6 +10,7 @@ use crate::base::fs::sorted_dir;
 use crate::environment::path;
 
 use super::super::evaluator::Evaluator;
+use super::super::features::Feature;
 use super::{Host, string};
 
 pub(super) fn install<'env>(
@@ -20,10 +21,7 @@ pub(super) fn install<'env>(
     host.define("isDir", |_, path: Option<String>| {
         Ok(path.is_some_and(|path| Path::new(&path).is_dir()))
     })?;
-    host.define("isFile", |_, path: Option<String>| {
-        let metadata = path.and_then(|path| fs::symlink_metadata(path).ok());
-        Ok(metadata.is_some_and(|one| one.is_file() || one.file_type().is_symlink()))
-    })?;
+    host.define("isFile", move |_, path: Option<String>| Ok(evaluator.is_file(path.as_deref())))?;
     host.define("attributes", |lua, (path, follow): (String, bool)| {
         let path = Path::new(&path);
         let metadata = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
@@ -89,13 +87,34 @@ fn extension(path: &str) -> Option<usize> {
 }
 
 impl Evaluator<'_> {
+    /// `None` where Lmod 9 gives nil.
+    fn is_file(&self, path: Option<&str>) -> Option<bool> {
+        let Some(path) = path else { return Some(false) };
+        let Ok(metadata) = fs::symlink_metadata(path) else {
+            return (!self.rules.have(Feature::IsFileNil)).then_some(false);
+        };
+        let link = metadata.file_type().is_symlink();
+        if self.rules.have(Feature::IsFileNil) {
+            return if link {
+                fs::canonicalize(path).is_ok().then_some(true)
+            } else {
+                Some(!metadata.is_dir())
+            };
+        }
+        Some(metadata.is_file() || link)
+    }
+
     fn regularize(&self, path: &str, full: bool) -> String {
         let mut clean = path::regularize(path, self.rules.cleaning());
         if full {
             clean = without_parents(&clean);
         }
-        // Lmod 8 writes an empty path as a blank.
-        if clean.is_empty() && !self.rules.since(9, 0, 0) { " ".to_owned() } else { clean }
+        // Older ones write an empty path as a blank.
+        if clean.is_empty() && !self.rules.have(Feature::DelimitersCollapse) {
+            " ".to_owned()
+        } else {
+            clean
+        }
     }
 
     fn path_join(&self, parts: &[Value]) -> mlua::Result<String> {
@@ -108,7 +127,7 @@ impl Evaluator<'_> {
                 let reason = format!("pathJoin: argument {} is no string", at + 1);
                 return Err(mlua::Error::RuntimeError(reason));
             };
-            let text = if self.rules.since(9, 0, 0) { text.as_str() } else { text.trim() };
+            let text = text.trim();
             let part = if at > 0 { text.trim_start_matches('/') } else { text };
             let bare = part.trim_end_matches('/');
             if !bare.is_empty() {

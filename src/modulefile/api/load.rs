@@ -1,13 +1,14 @@
-//! Functions that load, require and exclude modules.
+//! Functions that load and unload modules.
 
 use mlua::{Lua, MultiValue, Table, Value};
 
 use super::super::Message;
 use super::super::evaluator::Evaluator;
+use super::super::features::Feature;
 use super::super::limits::Signal;
 use super::super::names::{Bounds, Choice};
-use super::super::naming::{Name, Realm, weight};
-use super::super::state::{FamilySwap, Mode, Status};
+use super::super::naming::{Name, Realm};
+use super::super::state::Mode;
 use super::{Act, Call, Host, string};
 
 pub(super) fn install<'env>(
@@ -24,10 +25,6 @@ pub(super) fn install<'env>(
     host.define("unload", move |_, arguments| ev.unload_call(arguments))?;
     host.define("depends_on", move |_, arguments| ev.depends_on(arguments))?;
     host.define("depends_on_any", move |_, arguments| ev.depends_on_any(arguments))?;
-    host.define("prereq", move |_, arguments| ev.prereq("prereq", arguments))?;
-    host.define("prereq_any", move |_, arguments| ev.prereq("prereq_any", arguments))?;
-    host.define("conflict", move |_, arguments| ev.conflict(arguments))?;
-    host.define("family", move |_, name: Value| ev.family(&name))?;
     host.define("inherit", move |_, ()| ev.inherit())?;
     host.define("purge", move |_, _: MultiValue| ev.purge())?;
     host.define("lmod_break", move |_, message: Value| ev.lmod_break(&message))?;
@@ -91,12 +88,23 @@ impl Evaluator<'_> {
         realm: Realm,
         arguments: MultiValue,
     ) -> mlua::Result<Option<(Call, Vec<Name>)>> {
-        let call = Call::new(arguments)?;
-        if call.table.is_some() && !self.knows_tables() {
+        let mut call = Call::new(arguments)?;
+        let depends = function.starts_with("depends_on");
+        if call.table.is_some() && (depends || !self.knows_tables()) {
             self.report(format!("{function}: its arguments must be names of modules"))?;
             return Ok(None);
         }
-        let names = self.module_names(function, realm, &call.arguments)?;
+        if !self.are_modes_known(function, &call)? {
+            return Ok(None);
+        }
+        if !matches!(function, "load" | "try_load") {
+            call.modes.clear();
+        }
+        let mut arguments = call.arguments.clone();
+        if self.knows_tables() && !depends {
+            arguments.retain(|one| one.is_string() || one.is_table());
+        }
+        let names = self.module_names(function, realm, &arguments)?;
         Ok(names.map(|names| (call, names)))
     }
 
@@ -149,7 +157,7 @@ impl Evaluator<'_> {
     }
 
     fn is_loaded(&self, name: &Name) -> bool {
-        let newer = self.rules.since(9, 2, 6);
+        let newer = self.rules.have(Feature::VersionPrefixes);
         let state = self.state.borrow();
         state.is_loaded(name, newer)
     }
@@ -168,7 +176,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn depends_on(&self, arguments: MultiValue) -> mlua::Result<()> {
+    pub(super) fn depends_on(&self, arguments: MultiValue) -> mlua::Result<()> {
         let call = self.load_names("depends_on", self.load_realm(), arguments)?;
         let Some((call, mut names)) = call else { return Ok(()) };
         match call.act(self.mode()) {
@@ -179,7 +187,7 @@ impl Evaluator<'_> {
     }
 
     fn depend(&self, names: &mut [Name]) -> mlua::Result<()> {
-        let newer = self.rules.since(9, 0, 0);
+        let newer = self.rules.have(Feature::CountsDependants);
         let mut wanted = Vec::new();
         for name in names.iter_mut() {
             self.look_up(name)?;
@@ -203,7 +211,7 @@ impl Evaluator<'_> {
 
     fn count_dependant(&self, name: &Name) {
         let Some(short_name) = name.short_name() else { return };
-        let newer = self.rules.since(9, 0, 0);
+        let newer = self.rules.have(Feature::CountsDependants);
         self.state.borrow_mut().edit_module(short_name, |entry| {
             let counted =
                 if newer { entry.reference_count.is_some() } else { entry.stack_depth > 0 };
@@ -215,7 +223,7 @@ impl Evaluator<'_> {
 
     /// Undoes `depends_on`: what nobody depends on any more is unloaded.
     fn forgo(&self, names: &mut [Name]) -> mlua::Result<()> {
-        let newer = self.rules.since(9, 0, 0);
+        let newer = self.rules.have(Feature::CountsDependants);
         let mut unneeded = Vec::new();
         for name in names {
             self.look_up(name)?;
@@ -236,7 +244,7 @@ impl Evaluator<'_> {
         self.unload_within(&mut unneeded)
     }
 
-    fn depends_on_any(&self, arguments: MultiValue) -> mlua::Result<()> {
+    pub(super) fn depends_on_any(&self, arguments: MultiValue) -> mlua::Result<()> {
         let call = self.load_names("depends_on_any", self.load_realm(), arguments)?;
         let Some((call, mut names)) = call else { return Ok(()) };
         match call.act(self.mode()) {
@@ -295,142 +303,6 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    fn prereq(&self, function: &str, arguments: MultiValue) -> mlua::Result<()> {
-        if self.rules.auto_handling && self.rules.since(8, 7, 38) {
-            return match function {
-                "prereq" => self.depends_on(arguments),
-                _ => self.depends_on_any(arguments),
-            };
-        }
-        let arguments: Vec<Value> = arguments.into_iter().collect();
-        let names = self.module_names(function, Realm::Session, &arguments)?;
-        let Some(names) = names.filter(|_| self.mode() == Mode::Load) else { return Ok(()) };
-        let mut lacking = Vec::new();
-        let count = names.len();
-        for mut name in names {
-            if !self.is_satisfied(&mut name)? {
-                lacking.push(name);
-            }
-        }
-        if lacking.is_empty() || (function == "prereq_any" && lacking.len() < count) {
-            return Ok(());
-        }
-        let origin = self.state.borrow().origin();
-        let which = if function == "prereq" { "these modules" } else { "one of these modules" };
-        Err(self.refuse(format!("`{origin}` needs {which} loaded first: {}", show(&lacking))))
-    }
-
-    fn is_satisfied(&self, name: &mut Name) -> mlua::Result<bool> {
-        self.look_up(name)?;
-        let newer = self.rules.since(9, 0, 0);
-        if name.choice == Choice::Latest {
-            let wanted = name.resolved.as_ref().map(super::super::naming::Resolved::full_name);
-            let state = self.state.borrow();
-            let entry = name.short_name().and_then(|name| state.module(name));
-            let entry = entry.filter(|entry| entry.status != Status::Inactive);
-            return Ok(entry.is_some_and(|entry| Some(&entry.full_name) == wanted.as_ref()));
-        }
-        let state = self.state.borrow();
-        let Some(short_name) = name.short_name() else { return Ok(false) };
-        let entry = state.module(short_name).filter(|one| one.status != Status::Inactive);
-        let Some(entry) = entry else { return Ok(false) };
-        if let Some(bounds) = name.bounds() {
-            return Ok(bounds.contain(&weight(&entry.full_name, short_name)));
-        }
-        let rest = entry.full_name.strip_prefix(&name.user);
-        Ok(name.user == short_name
-            || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            || state.is_loaded(name, newer && self.rules.since(9, 2, 6)))
-    }
-
-    fn conflict(&self, arguments: MultiValue) -> mlua::Result<()> {
-        let arguments: Vec<Value> = arguments.into_iter().collect();
-        if !self.knows_tables() && self.strings("conflict", &arguments)?.is_none() {
-            return Ok(());
-        }
-        let names = self.module_names("conflict", Realm::Session, &arguments)?;
-        let Some(names) = names.filter(|_| self.mode() == Mode::Load) else { return Ok(()) };
-        let mut found = Vec::new();
-        for name in &names {
-            let mut name = name.clone();
-            self.look_up(&mut name)?;
-            if self.is_in_conflict(&name) {
-                found.push(name);
-            }
-        }
-        let origin = self.state.borrow().origin();
-        if !found.is_empty() {
-            let message = format!(
-                "`{origin}` cannot be loaded together with what is loaded: {}",
-                show(&found)
-            );
-            return Err(self.refuse(message));
-        }
-        let mut state = self.state.borrow_mut();
-        let own = state.frames.last().map(|frame| frame.short_name.clone()).unwrap_or_default();
-        state.edit_module(&own, |entry| entry.conflicts.extend(names));
-        Ok(())
-    }
-
-    fn is_in_conflict(&self, name: &Name) -> bool {
-        let state = self.state.borrow();
-        let Some(short_name) = name.short_name() else { return false };
-        let entry = state.module(short_name).filter(|one| one.status == Status::Active);
-        let Some(entry) = entry else { return false };
-        if let Some(bounds) = name.bounds() {
-            return bounds.contain(&weight(&entry.full_name, short_name));
-        }
-        name.user == short_name || name.user == entry.full_name
-    }
-
-    fn family(&self, name: &Value) -> mlua::Result<()> {
-        let Some(names) = self.strings("family", std::slice::from_ref(name))? else {
-            return Ok(());
-        };
-        let Some(family) = names.into_iter().next() else { return Ok(()) };
-        let variable = format!("LMOD_FAMILY_{}", family.to_uppercase());
-        let version = format!("{variable}_VERSION");
-        let Some(frame) = self.state.borrow().frames.last().cloned() else { return Ok(()) };
-        if self.mode() == Mode::Unload {
-            self.set_variable(&variable, None);
-            self.set_variable(&version, None);
-            self.state.borrow_mut().set_family(&family, None);
-            return Ok(());
-        }
-        self.replace_family_member(&family, &frame.short_name, &frame.full_name)?;
-        self.set_variable(&variable, Some(frame.short_name.clone()));
-        let number = frame.version.unwrap_or_else(|| "false".to_owned());
-        self.set_variable(&version, Some(number));
-        let mut state = self.state.borrow_mut();
-        state.set_family(&family, Some(&frame.short_name));
-        state.edit_module(&frame.short_name, |entry| entry.families.push(family));
-        Ok(())
-    }
-
-    fn replace_family_member(&self, family: &str, new: &str, full_name: &str) -> mlua::Result<()> {
-        let old = self.state.borrow().family(family).cloned();
-        let Some(old) = old.filter(|old| old != new && !self.rules.expert) else { return Ok(()) };
-        if !self.rules.auto_swap {
-            let message = format!(
-                "`{full_name}` and `{old}` are both of the family `{family}`: only one may be loaded"
-            );
-            return Err(self.refuse(message));
-        }
-        let mut state = self.state.borrow_mut();
-        let user_name = |name: &str| state.module(name).map(|one| one.user_name.clone());
-        let (old_user, new_user) = (user_name(&old), user_name(new));
-        if let Some(old_user) = old_user {
-            state.requested.remove(&old_user);
-        }
-        state.family_swaps.push(FamilySwap {
-            old,
-            new: new.to_owned(),
-            new_full_name: full_name.to_owned(),
-            new_user_name: new_user.unwrap_or_default(),
-        });
-        Ok(())
-    }
-
     fn inherit(&self) -> mlua::Result<()> {
         let Some(frame) = self.state.borrow().frames.last().cloned() else { return Ok(()) };
         let own = frame.short_name.clone();
@@ -474,7 +346,7 @@ impl Evaluator<'_> {
     }
 
     fn lmod_break(&self, message: &Value) -> mlua::Result<()> {
-        let optional = self.rules.since(9, 0, 0) && message.is_nil();
+        let optional = self.rules.have(Feature::BreakIsSuccess) && message.is_nil();
         if !optional && self.strings("LmodBreak", std::slice::from_ref(message))?.is_none() {
             return Ok(());
         }
@@ -488,7 +360,11 @@ impl Evaluator<'_> {
             state.messages.push(Message { origin, warning: false, text });
         }
         if let Some(frame) = state.frames.last().cloned() {
-            let asked = if self.rules.since(9, 0, 0) { frame.user_name } else { frame.short_name };
+            let asked = if self.rules.have(Feature::BreakIsSuccess) {
+                frame.user_name
+            } else {
+                frame.short_name
+            };
             state.requested.remove(&asked);
         }
         // Where names are searched is not undone: Lmod, too, goes on with what it has scanned
@@ -498,7 +374,7 @@ impl Evaluator<'_> {
     }
 }
 
-fn show(names: &[Name]) -> String {
+pub(super) fn show(names: &[Name]) -> String {
     let names: Vec<String> = names.iter().map(Name::show).collect();
     names.join(", ")
 }

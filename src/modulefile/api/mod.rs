@@ -6,6 +6,7 @@ mod info;
 mod load;
 mod path;
 mod query;
+mod relation;
 
 pub(super) use path::apply_shell_change;
 
@@ -14,6 +15,7 @@ use std::cell::RefCell;
 use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Scope, Table, Value};
 
 use super::evaluator::Evaluator;
+use super::features::Feature;
 use super::names::rc;
 use super::naming::{Name, Realm};
 use super::state::Mode;
@@ -31,6 +33,7 @@ pub(super) fn install<'scope, 'env>(
     let host = Host { scope, table: lua.create_table()? };
     path::install(&host, evaluator)?;
     load::install(&host, evaluator)?;
+    relation::install(&host, evaluator)?;
     info::install(&host, evaluator)?;
     query::install(&host, evaluator)?;
     fileop::install(&host, evaluator)?;
@@ -148,9 +151,11 @@ fn is_name(table: &Table) -> mlua::Result<bool> {
     Ok(table.raw_get::<Value>("__waterMark")?.as_string().is_some_and(|mark| mark == "MName"))
 }
 
-/// Lua's text as ours; bytes that are not UTF-8 are replaced.
+/// Lua's text as ours; bytes that are not UTF-8 are replaced, NUL is left out as shells do.
 fn text(value: &mlua::LuaString) -> String {
-    value.to_string_lossy()
+    let mut text = value.to_string_lossy();
+    text.retain(|c| c != '\0');
+    text
 }
 
 /// The text of a string argument.
@@ -190,15 +195,32 @@ impl Evaluator<'_> {
         if self.mode() == Mode::Load {
             return Err(self.refuse(message));
         }
+        self.warn(message);
+        Ok(())
+    }
+
+    /// Warns whoever reads the messages.
+    pub(super) fn warn(&self, text: String) {
         let mut state = self.state.borrow_mut();
         let origin = state.origin();
-        state.messages.push(super::Message { origin, warning: true, text: message });
-        Ok(())
+        state.messages.push(super::Message { origin, warning: true, text });
     }
 
     /// Whether the table form of calls on variables and loads is known.
     fn knows_tables(&self) -> bool {
-        self.rules.since(8, 7, 58)
+        self.rules.have(Feature::Tables)
+    }
+
+    /// Whether the call's modes are such; reports it if one is none.
+    fn are_modes_known(&self, function: &str, call: &Call) -> mlua::Result<bool> {
+        let known = ["normal", "load", "unload"];
+        match call.modes.iter().find(|mode| !known.contains(&mode.as_str())) {
+            None => Ok(true),
+            Some(mode) => {
+                self.report(format!("{function}: `{mode}` is no mode"))?;
+                Ok(false)
+            }
+        }
     }
 
     /// All arguments as strings; reports it if one is none.

@@ -5,6 +5,7 @@ use mlua::{MultiValue, Value};
 use crate::environment::{ListEdit, Operation, Where};
 
 use super::super::evaluator::Evaluator;
+use super::super::features::Feature;
 use super::super::source_sh::ShellChange;
 use super::super::state::Mode;
 use super::{Act, Call, Host, number, scalar, string};
@@ -59,7 +60,7 @@ impl Evaluator<'_> {
                 let kept =
                     respect && self.state.borrow_mut().getenv(&variable).as_ref() != Some(&value);
                 if !kept {
-                    self.set_variable(&variable, None);
+                    self.undo_variable(&variable);
                 }
             }
             Act::Nothing => {}
@@ -84,10 +85,10 @@ impl Evaluator<'_> {
         let value = match call.get(1) {
             Value::Boolean(false) => None,
             Value::Boolean(true) | Value::Integer(_) | Value::Number(_)
-                if !self.rules.since(9, 0, 0) =>
+                if !self.rules.have(Feature::PushesNumbers) =>
             {
                 return Err(mlua::Error::RuntimeError(
-                    "pushenv: Lmod 8 takes strings and false only".to_owned(),
+                    "pushenv: this Lmod takes strings and false only".to_owned(),
                 ));
             }
             value => match scalar(self.lua, &value)? {
@@ -117,14 +118,17 @@ impl Evaluator<'_> {
             return Ok(None);
         };
         let variable = variable.trim().to_owned();
-        if self.knows_tables() && !is_identifier(&variable) {
-            self.report(format!("{function}: `{variable}` is no name for a variable"))?;
+        if self.is_bad_name(function, &variable)? {
             return Ok(None);
         }
-        if call.arguments.len() < least {
-            self.report(format!("{function}: it needs {least} arguments"))?;
+        if call.arguments.len() < least || (self.knows_tables() && call.arguments.len() > 3) {
+            self.report(format!("{function}: wrong number of arguments"))?;
             return Ok(None);
         }
+        if !self.are_modes_known(function, &call)? {
+            return Ok(None);
+        }
+        self.check_keys(function, &call)?;
         Ok(Some((call, variable)))
     }
 
@@ -132,6 +136,18 @@ impl Evaluator<'_> {
     pub(in super::super) fn set_variable(&self, variable: &str, value: Option<String>) {
         let operation = value.clone().map_or(Operation::Unset, Operation::Set);
         self.assign(variable, value, operation);
+    }
+
+    /// Unsets a variable while unloading. Newer versions go on seeing the former value.
+    pub(in super::super) fn undo_variable(&self, variable: &str) {
+        let keeps = self.rules.have(Feature::UndoneStaysVisible);
+        if keeps {
+            self.state.borrow_mut().getenv(variable);
+        }
+        self.set_variable(variable, None);
+        if keeps {
+            self.state.borrow_mut().keep_in_environment(variable);
+        }
     }
 
     fn assign(&self, variable: &str, value: Option<String>, operation: Operation) {
@@ -154,11 +170,15 @@ impl Evaluator<'_> {
     fn push_variable(&self, variable: &str, value: Option<String>) {
         let mut stack = self.saved_values(variable);
         let now = self.state.borrow_mut().getenv(variable);
-        if self.rules.since(9, 0, 0) {
-            stack.insert(0, now);
+        // Lmod does not write down that the first value put aside is an empty one.
+        let lost = stack.is_empty() && now.as_deref() == Some("");
+        if self.rules.have(Feature::PushesOldValue) {
+            if !lost {
+                stack.insert(0, now);
+            }
         } else {
             // The newest entry is the value itself, the one below what it replaced.
-            if stack.is_empty() && now.is_some() {
+            if stack.is_empty() && now.is_some() && !lost {
                 stack.insert(0, now);
             }
             stack.insert(0, value.clone());
@@ -171,7 +191,11 @@ impl Evaluator<'_> {
     fn pop_variable(&self, variable: &str) {
         let mut stack = self.saved_values(variable);
         let top = if stack.is_empty() { None } else { stack.remove(0) };
-        let value = if self.rules.since(9, 0, 0) { top } else { stack.first().cloned().flatten() };
+        let value = if self.rules.have(Feature::PushesOldValue) {
+            top
+        } else {
+            stack.first().cloned().flatten()
+        };
         self.state.borrow_mut().set_stack(variable, stack);
         self.set_variable(variable, value);
     }
@@ -187,7 +211,10 @@ impl Evaluator<'_> {
     }
 
     fn path_call(&self, function: &str, kind: PathCall, arguments: MultiValue) -> mlua::Result<()> {
-        let call = Call::new(arguments)?;
+        let mut call = Call::new(arguments)?;
+        if !self.knows_tables() {
+            call.modes.clear();
+        }
         let Some(arguments) = self.path_arguments(function, &call)? else { return Ok(()) };
         let (kind, at) = match (call.act(self.mode()), kind) {
             (Act::Nothing, _) => return Ok(()),
@@ -207,18 +234,29 @@ impl Evaluator<'_> {
             return Ok(None);
         };
         let variable = variable.trim().to_owned();
+        if self.knows_tables() && (call.arguments.len() > 3 || !is_string_or_nil(&call.get(2))) {
+            self.report(format!("{function}: wrong number or type of arguments"))?;
+            return Ok(None);
+        }
+        if !self.are_modes_known(function, call)? {
+            return Ok(None);
+        }
+        self.check_keys(function, call)?;
         let third = string(&call.get(2)).or(string(&call.key("delim")?));
         let priority = number(&call.key("priority")?).unwrap_or(0.0);
-        if self.knows_tables() {
-            if !is_identifier(&variable) {
-                self.report(format!("{function}: `{variable}` is no name for a variable"))?;
-                return Ok(None);
-            }
-        } else if priority != 0.0 && priority < 10.0 {
+        if self.is_bad_name(function, &variable)? {
+            return Ok(None);
+        }
+        if !self.knows_tables() && priority != 0.0 && priority < 10.0 {
             self.report(format!("{function}: a priority must be 0 or at least 10"))?;
             return Ok(None);
         }
-        let Some(value) = self.clean_value(&variable, value) else { return Ok(None) };
+        let Some(value) = self.clean_value(&variable, value) else {
+            if self.knows_tables() {
+                self.report(format!("{function}: nothing to add to {variable}"))?;
+            }
+            return Ok(None);
+        };
         let asked = !matches!(call.key("nodups")?, Value::Nil | Value::Boolean(false));
         Ok(Some(PathArguments {
             no_duplicates: self.rules.no_duplicates(&variable, asked),
@@ -230,11 +268,39 @@ impl Evaluator<'_> {
         }))
     }
 
-    /// Takes colons around and doubled off the value of the most used variables (Lmod 9). `None`:
+    fn is_bad_name(&self, function: &str, variable: &str) -> mlua::Result<bool> {
+        let bad = self.rules.have(Feature::NamesChecked) && !is_identifier(variable);
+        if bad {
+            self.report(format!("{function}: `{variable}` is no name for a variable"))?;
+        }
+        Ok(bad)
+    }
+
+    /// Newer versions refuse keys that they do not know.
+    fn check_keys(&self, function: &str, call: &Call) -> mlua::Result<()> {
+        let variable = string(&call.get(0)).unwrap_or_default();
+        let chosen = call.modes.iter().any(|mode| mode != "normal") || call.modes.len() > 1;
+        if chosen && variable.eq_ignore_ascii_case("MODULEPATH") {
+            self.report(format!("{function}: {variable} cannot depend on the mode"))?;
+        }
+        let Some(table) = call.table.as_ref().filter(|_| self.knows_tables()) else {
+            return Ok(());
+        };
+        for pair in table.pairs::<Value, Value>() {
+            let Some(key) = string(&pair?.0) else { continue };
+            let known = ["n", "delim", "modeA", "mode", "priority", "kind"].contains(&key.as_str());
+            if !known && !key.starts_with('_') {
+                self.report(format!("{function}: unknown key `{key}`"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes colons around and doubled off the value of the most used variables (newer ones). `None`:
     /// nothing is left to do.
     fn clean_value(&self, variable: &str, value: String) -> Option<String> {
         let cleaned = ["PATH", "LD_LIBRARY_PATH", "LIBRARY_PATH", "MODULEPATH"];
-        if !self.rules.since(9, 0, 0) || !cleaned.contains(&variable) {
+        if !self.rules.have(Feature::ColonsCleaned) || !cleaned.contains(&variable) {
             return Some(value);
         }
         let parts: Vec<&str> = value.trim().split(':').filter(|part| !part.is_empty()).collect();
@@ -278,7 +344,11 @@ pub(in super::super) fn apply_shell_change(evaluator: &Evaluator, change: &Shell
     };
     match change {
         ShellChange::Set(variable, value) => {
-            evaluator.set_variable(variable, load.then(|| value.clone()));
+            if load {
+                evaluator.set_variable(variable, Some(value.clone()));
+            } else {
+                evaluator.undo_variable(variable);
+            }
         }
         ShellChange::Prepend(variable, value) => {
             let kind = if load { PathCall::Prepend } else { PathCall::Remove };
@@ -295,7 +365,12 @@ fn wrong_value(function: &str) -> String {
     format!("{function}: its value must be a string, number or boolean")
 }
 
-fn is_identifier(name: &str) -> bool {
+fn is_string_or_nil(value: &Value) -> bool {
+    value.is_string() || value.is_nil()
+}
+
+/// Whether a shell can export the name.
+pub(super) fn is_identifier(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

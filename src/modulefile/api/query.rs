@@ -3,12 +3,13 @@
 use mlua::{Lua, Table, Value};
 
 use super::super::evaluator::Evaluator;
+use super::super::features::Feature;
 use super::super::limits::Signal;
 use super::super::names::version::canonical;
 use super::super::naming::{Name, Realm};
 use super::super::state::{Frame, Mode, Status};
 use super::super::{error::EvaluationError, source_sh, vm};
-use super::{Host, is_name, load, string};
+use super::{Host, string};
 
 pub(super) fn install<'env>(
     host: &Host<'_, 'env>,
@@ -110,22 +111,17 @@ impl Evaluator<'_> {
     }
 
     fn one_name(&self, function: &str, name: &Value, realm: Realm) -> mlua::Result<Option<Name>> {
-        let mut name = match name {
-            Value::Table(table) if is_name(table)? => load::chosen_name(table)?,
-            name => {
-                let texts = self.strings(function, std::slice::from_ref(name))?;
-                let Some(text) = texts.and_then(|texts| texts.into_iter().next()) else {
-                    return Ok(None);
-                };
-                Name::new(realm, &text)
-            }
+        let texts = self.strings(function, std::slice::from_ref(name))?;
+        let Some(text) = texts.and_then(|texts| texts.into_iter().next()) else {
+            return Ok(None);
         };
+        let mut name = Name::new(realm, &text);
         self.look_up(&mut name)?;
         Ok(Some(name))
     }
 
     fn isloaded(&self, name: &Value) -> mlua::Result<bool> {
-        let newer = self.rules.since(9, 2, 6);
+        let newer = self.rules.have(Feature::VersionPrefixes);
         let Some(name) = self.one_name("isloaded", name, Realm::Session)? else {
             return Ok(false);
         };

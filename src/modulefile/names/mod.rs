@@ -32,8 +32,12 @@ pub(crate) struct NameRules {
     pub(crate) only_lua: bool,
     /// Level at which a directory of `MODULEPATH` ends (`LMOD_MAXDEPTH`).
     pub(crate) max_depth: BTreeMap<String, usize>,
-    /// Rules of Lmod 9.
-    pub(crate) lmod_9: bool,
+    /// The highest version is looked for in every directory.
+    pub(crate) all_directories: bool,
+    /// `.version-…` and `.modulerc-…` are ignored.
+    pub(crate) skip_saved_rc: bool,
+    /// Part of a version may end at a `/`.
+    pub(crate) partial_directories: bool,
 }
 
 /// Which of several versions a name means.
@@ -124,7 +128,7 @@ impl Names {
     pub(crate) fn scan<E>(&mut self, read_rc: &mut ReadRc<E>) -> Result<(), E> {
         let rules = tree::Rules {
             only_lua: self.rules.only_lua,
-            skip_saved_rc: self.rules.lmod_9,
+            skip_saved_rc: self.rules.skip_saved_rc,
             as_root: rustix::process::geteuid().is_root(),
         };
         for directory in std::mem::take(&mut self.unscanned) {
@@ -167,7 +171,7 @@ impl Names {
 
     fn choose<'a>(&self, candidates: &'a Candidates, choice: &Choice) -> Option<&'a Candidate> {
         let counts = |one: &Candidate| self.is_visible(one) || groups::is_marked(&one.weight);
-        let all = self.rules.lmod_9;
+        let all = self.rules.all_directories;
         match choice {
             Choice::Match if self.rules.exact_match => {
                 candidates.exact().or_else(|| candidates.meta())
@@ -200,7 +204,7 @@ impl Names {
         search::Reading {
             extended_default: self.rules.extended_default,
             find_first: self.nested,
-            lmod_9: self.rules.lmod_9,
+            partial_directories: self.rules.partial_directories,
         }
     }
 

@@ -38,9 +38,8 @@ pub(crate) struct Reading {
     pub(crate) extended_default: bool,
     /// The first directory that has the module decides.
     pub(crate) find_first: bool,
-    /// As Lmod 9: part of a version may end at a `/`, and versions in directories count beside
-    /// others.
-    pub(crate) lmod_9: bool,
+    /// Part of a version may end at a `/`, and versions in directories count beside others.
+    pub(crate) partial_directories: bool,
 }
 
 /// Takes `name` apart by the modules that `places` (in the order of `MODULEPATH`) have.
@@ -111,7 +110,7 @@ fn collect_below(
         group = below;
         whole = end == wanted.len();
     }
-    let version = (!whole || reading.lmod_9).then_some(wanted);
+    let version = (!whole || reading.partial_directories).then_some(wanted);
     collect(short_name, version, group, reading, &mut candidates);
     candidates
 }
@@ -130,7 +129,7 @@ fn collect(
         plain_weight: file.plain_weight.clone(),
         weight: file.weight.clone(),
     };
-    let version = version.filter(|version| !(reading.lmod_9 && *version == "default"));
+    let version = version.filter(|version| !(reading.partial_directories && *version == "default"));
     if !group.files.is_empty() {
         if let Some(version) = version {
             let full_name = format!("{short_name}/{version}");
@@ -140,12 +139,14 @@ fn collect(
             }
             let before = into.len();
             if reading.extended_default {
-                let begins = |name: &&String| begins_with_version(name, &full_name, reading.lmod_9);
+                let begins = |name: &&String| {
+                    begins_with_version(name, &full_name, reading.partial_directories)
+                };
                 let names = group.files.keys().filter(begins);
                 into.extend(names.filter_map(|name| Some(candidate(name, group.files.get(name)?))));
             }
             let found = into.len() > before;
-            if reading.lmod_9 && !(found && group.directories.is_empty()) {
+            if reading.partial_directories && !(found && group.directories.is_empty()) {
                 return collect_directories(short_name, Some(version), group, reading, into);
             }
             if found || version != "default" {
@@ -154,7 +155,7 @@ fn collect(
         }
         into.extend(group.files.iter().map(|(name, file)| candidate(name, file)));
     }
-    let version = version.filter(|_| reading.lmod_9);
+    let version = version.filter(|_| reading.partial_directories);
     collect_directories(short_name, version, group, reading, into);
 }
 

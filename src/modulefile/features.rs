@@ -1,0 +1,84 @@
+//! Where Lmod's versions differ, and since which version.
+
+/// Something that Lmod does since a certain version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Feature {
+    /// Names of variables must be identifiers.
+    NamesChecked,
+    /// What `depends_on` loads counts its dependants even where the user asked for it as well.
+    CountsDependants,
+    /// `myModuleUsrName` of `x/1` that means `x/1.10` is `x/1.10`.
+    WholeUserName,
+    /// `pushenv` takes numbers.
+    PushesNumbers,
+    /// Several delimiters count as one; blanks before an element count as one.
+    DelimitersCollapse,
+    /// `isFile` of what is missing is nil, of a link what the link leads to.
+    IsFileNil,
+    /// `LMOD_MODULERC` names rc files.
+    ModuleRcVariable,
+    /// `LmodBreak()` needs no text, and the name asked for is no longer required.
+    BreakIsSuccess,
+    /// `conflict` and `isloaded` know `between` and the like.
+    Ranges,
+    /// Colons around the elements of `PATH` and its like go.
+    ColonsCleaned,
+    /// `prereq` may load (where a site says so).
+    AutoHandling,
+    /// Several delimiters count as two.
+    EmptyElementsStay,
+    /// The highest version is looked for in every directory.
+    AllDirectories,
+    /// `.version-…` and `.modulerc-…` are ignored.
+    SavedRcIgnored,
+    /// `hide` and `forbid` in rc files.
+    Hide,
+    /// Conflicts of loaded modules count (where a site says so).
+    DownstreamConflicts,
+    /// Calls in table form with `modeA`; arguments are checked by type, number and key.
+    Tables,
+    /// `pushenv` puts aside the value that it replaces, not its own.
+    PushesOldValue,
+    /// `capture` leaves `LD_LIBRARY_PATH` alone.
+    CaptureKeepsLibraries,
+    /// An error in an rc file is a warning.
+    RcErrorsWarn,
+    /// Part of a version may end at a `/`.
+    PartialDirectories,
+    /// A name asked for at the top stays required when it is unloaded.
+    TopStaysRequired,
+    /// Blanks are part of an element.
+    BlanksKept,
+    /// What `setenv` set is seen by `os.getenv` until the end, though undone.
+    UndoneStaysVisible,
+    /// `isloaded("c/1")` is true of `c/1.0`.
+    VersionPrefixes,
+}
+
+impl Feature {
+    /// The first version that has it.
+    pub(super) fn since(self) -> (u32, u32, u32) {
+        match self {
+            Self::NamesChecked => (8, 7, 5),
+            Self::CountsDependants | Self::WholeUserName => (8, 7, 14),
+            Self::DelimitersCollapse | Self::PushesNumbers => (8, 7, 22),
+            Self::IsFileNil => (8, 7, 27),
+            Self::ModuleRcVariable => (8, 7, 35),
+            Self::BreakIsSuccess => (8, 7, 37),
+            Self::Ranges | Self::ColonsCleaned => (8, 7, 38),
+            Self::AutoHandling => (8, 7, 41),
+            Self::EmptyElementsStay => (8, 7, 44),
+            Self::AllDirectories => (8, 7, 45),
+            Self::SavedRcIgnored => (8, 7, 49),
+            Self::Hide => (8, 7, 50),
+            Self::Tables => (8, 7, 58),
+            Self::DownstreamConflicts => (8, 7, 54),
+            Self::PushesOldValue => (8, 7, 60),
+            Self::CaptureKeepsLibraries | Self::RcErrorsWarn => (8, 7, 61),
+            Self::PartialDirectories => (8, 7, 65),
+            Self::TopStaysRequired => (8, 7, 66),
+            Self::BlanksKept => (9, 2, 3),
+            Self::UndoneStaysVisible | Self::VersionPrefixes => (9, 2, 6),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+depends_on(atmost("x","0.5"))

@@ -1,0 +1,1 @@
+prereq(atmost("x","2.0"))

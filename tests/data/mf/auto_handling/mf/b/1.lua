@@ -1,0 +1,1 @@
+prereq_any("nope","x")

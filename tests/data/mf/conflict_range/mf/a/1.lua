@@ -1,0 +1,1 @@
+conflict(between("x","1.5","2.5"))

@@ -1,0 +1,1 @@
+module_version("n/32/1","default")

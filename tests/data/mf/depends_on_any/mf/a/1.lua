@@ -1,0 +1,2 @@
+depends_on_any("nope","x","y")
+setenv("A","1")

@@ -1,0 +1,2 @@
+depends_on("base")
+prepend_path("P","/l")

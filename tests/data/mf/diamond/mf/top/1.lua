@@ -1,0 +1,2 @@
+depends_on("l")
+depends_on("r")

@@ -1,0 +1,2 @@
+prepend_path("X","/s")
+append_path("X","/s")

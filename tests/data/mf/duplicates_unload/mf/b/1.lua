@@ -1,0 +1,2 @@
+prepend_path("X","/s")
+prepend_path("X","/b")

@@ -1,0 +1,1 @@
+LmodError("a ","b\n","c")

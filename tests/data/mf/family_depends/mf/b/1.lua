@@ -1,0 +1,2 @@
+family("comp")
+setenv("C","b")

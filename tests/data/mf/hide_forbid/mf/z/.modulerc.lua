@@ -1,0 +1,1 @@
+if forbid then forbid{name="z/1"} end

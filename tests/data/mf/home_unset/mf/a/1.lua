@@ -1,0 +1,2 @@
+prepend_path("X","~/bin")
+setenv("H", os.getenv("HOME"))

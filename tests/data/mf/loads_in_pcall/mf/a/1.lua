@@ -1,0 +1,2 @@
+local ok = pcall(load, "x")
+setenv("OK", tostring(ok))

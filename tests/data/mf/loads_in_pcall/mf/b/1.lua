@@ -1,0 +1,2 @@
+local ok = pcall(load, "nope")
+setenv("OK", tostring(ok))

@@ -1,0 +1,3 @@
+function helper(x) return "h" .. x end
+string.extra = "e"
+old_setenv = setenv

@@ -1,0 +1,2 @@
+setenv("GOT", myModuleFullName() .. " " .. myModuleUsrName() .. " " .. tostring(myModuleVersion()))
+setenv("FILE", myFileName())

@@ -1,0 +1,2 @@
+prepend_path("NEW","/a")
+append_path("OLD","/a")

@@ -1,0 +1,2 @@
+prepend_path("P","/b")
+prepend_path{"P","/a",priority=50}

@@ -1,0 +1,2 @@
+purge()
+setenv("A","1")

@@ -1,0 +1,2 @@
+setenv("X","a",true)
+setenv("Y","a",true)

@@ -1,0 +1,1 @@
+module_version("n/64/1","default")

@@ -1,0 +1,1 @@
+source_sh("bash", myFileName():gsub("mf/a/1.lua","") .. "s.sh")

@@ -1,0 +1,3 @@
+export Q="it's \"x\" \$HOME"
+export E=
+export EQ="a=b=c"

@@ -1,0 +1,1 @@
+source_sh("sh", myFileName():gsub("mf/a/1.lua","") .. "s.sh")

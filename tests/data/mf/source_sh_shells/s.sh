@@ -1,0 +1,2 @@
+export FROM_SCRIPT="a b"
+export P=/n:$P

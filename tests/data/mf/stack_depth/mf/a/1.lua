@@ -1,0 +1,2 @@
+load("b")
+setenv("A","1")

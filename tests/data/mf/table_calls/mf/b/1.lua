@@ -1,0 +1,2 @@
+load{"x","y",modeA={"load"}}
+unload{"x",modeA={"unload"}}

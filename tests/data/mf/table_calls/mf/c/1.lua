@@ -1,0 +1,1 @@
+setenv{"C","1",modeA={"sometimes"}}

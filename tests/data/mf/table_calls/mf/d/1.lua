@@ -1,0 +1,1 @@
+setenv{"D","1",mode={"load"}}

@@ -1,0 +1,2 @@
+try_load{"x",modeA={"unload"}}
+load_any{"y",modeA={"unload"}}

@@ -1,0 +1,2 @@
+unsetenv("X")
+remove_path("P","/p")

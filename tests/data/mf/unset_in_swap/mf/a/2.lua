@@ -1,0 +1,1 @@
+setenv("SEEN", tostring(os.getenv("X")))
