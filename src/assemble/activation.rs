@@ -6,6 +6,7 @@
 //! that is set but empty is removed (read in its `action_script.sh`, seen with 1.4.5). It runs
 //! without any program: built-ins alone are certain to be there.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::Assembly;
@@ -93,10 +94,19 @@ fn activate(assembly: &Assembly) -> String {
         let _ = writeln!(text, "export {name}=");
     }
     for (name, value) in &assembly.environment {
-        let _ = writeln!(text, "export {name}={}", shell_words::quote(value));
+        let _ = writeln!(text, "export {name}={}", quote(value));
     }
     text.push_str(DEFAULTS);
     text
+}
+
+/// `value` as one word. Apptainer's shell keeps the backslash of `\'` in an assignment (seen with
+/// 1.4.5), so that a quote stands in quotes of the other kind.
+fn quote(value: &str) -> Cow<'_, str> {
+    match shell_words::quote(value) {
+        Cow::Owned(_) => format!("'{}'", value.replace('\'', "'\"'\"'")).into(),
+        plain @ Cow::Borrowed(_) => plain,
+    }
 }
 
 /// What is cleared, and the two words of ours that a caller may say.
