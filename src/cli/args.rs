@@ -158,8 +158,18 @@ pub(super) struct EnvVerb {
     #[arg(long, value_enum, default_value_t = EnvFormat::Json)]
     pub(super) format: EnvFormat,
     /// Whose rules hold where Lmod's versions differ [default: the session's, else 9.2]
-    #[arg(long, value_name = "V")]
+    #[arg(long, value_name = "V", value_parser = lmod_version)]
     pub(super) lmod_version: Option<String>,
+}
+
+/// Numbers with dots between them; what follows (`8.7.49-1`) does not count.
+fn lmod_version(text: &str) -> Result<String, String> {
+    let numbers = text.split_once('-').map_or(text, |(numbers, _)| numbers);
+    if numbers.split('.').all(|number| number.parse::<u32>().is_ok()) {
+        Ok(text.to_owned())
+    } else {
+        Err("give a version of Lmod such as 8.7.49".to_owned())
+    }
 }
 
 /// Languages of `env`.

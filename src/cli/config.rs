@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
+use super::diagnose::Failure;
+use crate::base::Escaped;
+use crate::base::fs::PathContext as _;
 use crate::environment::Variables;
+use crate::image::Compression;
 
 /// Settings that flags and variables override.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -15,8 +18,8 @@ pub(super) struct Config {
     #[serde(default)]
     pub(super) author: Option<Authors>,
     /// As `--compression`.
-    #[serde(default)]
-    pub(super) compression: Option<String>,
+    #[serde(default, deserialize_with = "compression")]
+    pub(super) compression: Option<Compression>,
     /// As `--jobs`.
     #[serde(default)]
     pub(super) jobs: Option<std::num::NonZeroUsize>,
@@ -55,13 +58,27 @@ impl Config {
     }
 
     fn from_file(path: &Path) -> anyhow::Result<Self> {
-        let shown = || format!("in the configuration file `{}`", path.display());
         match std::fs::read_to_string(path) {
-            Ok(text) => toml::from_str(&text).with_context(shown),
+            Ok(text) => toml::from_str(&text).map_err(|error| wrong(path, &text, &error).into()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error).with_context(shown),
+            Err(error) => Err(error).at("read the configuration file", path)?,
         }
     }
+}
+
+/// The file with the line that is wrong.
+fn wrong(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    Failure::Usage(format!(
+        "in the configuration file `{}`, line {}: {}",
+        Escaped(&path.to_string_lossy()),
+        before.matches('\n').count() + 1,
+        Escaped(error.message())
+    ))
+}
+
+fn compression<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Compression>, D::Error> {
+    String::deserialize(input)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 fn user_file(environment: &Variables) -> Option<PathBuf> {
@@ -83,6 +100,15 @@ mod tests {
         let authors = |text| parse(text).unwrap().author.unwrap().into_vec();
         assert_eq!(authors("author = 'A'"), ["A"]);
         assert_eq!(authors("author = ['A', 'B']"), ["A", "B"]);
-        assert!(parse("auhtor = 'A'").is_err());
+        assert!(parse("compression = 'zstd:3'").unwrap().compression.is_some());
+        for (text, said) in [
+            ("\nauhtor = 'A'", "line 2: unknown field `auhtor`"),
+            ("jobs = 0", "line 1: invalid value"),
+            ("compression = 'x'", "line 1: `x` is no compression"),
+            ("author = 'A", "line 1: "),
+        ] {
+            let error = wrong(Path::new("/c.toml"), text, &parse(text).unwrap_err()).to_string();
+            assert!(error.contains(said), "{error}");
+        }
     }
 }

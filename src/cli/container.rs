@@ -99,13 +99,7 @@ pub(super) fn export(
 
 fn plan(context: &Context, words: &Container) -> anyhow::Result<Plan> {
     let config = Config::read(&context.environment)?;
-    let compression = match (words.compression, &config.compression) {
-        (Some(compression), _) => compression,
-        (None, Some(text)) => text
-            .parse()
-            .map_err(|error| Failure::Usage(format!("in the configuration file: {error}")))?,
-        (None, None) => Compression::default(),
-    };
+    let compression = words.compression.or(config.compression).unwrap_or_default();
     let date = words.epoch.unwrap_or(context.now).date();
     let version = match &words.version {
         Some(text) => format!("{date}-{}", printable("the version (-v)", text)?),

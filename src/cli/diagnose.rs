@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::assemble::AssembleError;
+use super::hints;
 use crate::base::{ByteSize, Escaped, Interrupted};
 use crate::closure::ClosureError;
 use crate::image::ImageError;
-use crate::modulefile::{EvaluationError, Missing};
+use crate::modulefile::EvaluationError;
 
 /// Failures that only the command line knows.
 #[derive(Debug, thiserror::Error)]
@@ -24,14 +24,34 @@ pub(super) enum Failure {
     WrongSession(String),
     #[error("{0}")]
     Cannot(String),
-    #[error("the directory `{}` for the image {problem}", Escaped(&path.to_string_lossy()))]
-    Destination { path: PathBuf, problem: &'static str },
+    #[error("MODULEPATH is not set, so there is nowhere to look for modules")]
+    NoModulepath,
+    #[error("the directory `{}` for {place} {problem}", Escaped(&path.to_string_lossy()))]
+    Directory { path: PathBuf, place: Place, problem: &'static str },
     #[error("`{}` exists already", Escaped(&.0.to_string_lossy()))]
     NameTaken(PathBuf),
     #[error("not enough space on the file system of `{}`: up to {needed} needed, {available} free", Escaped(&path.to_string_lossy()))]
     NoSpace { path: PathBuf, needed: ByteSize, available: ByteSize },
     #[error("{count} warnings, and --strict treats them as errors; no image was written")]
     Strict { count: usize },
+}
+
+/// What a directory is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The finished image (`-d`).
+    Destination,
+    /// The unfinished one (`--tmpdir`).
+    Scratch,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Destination => "the image",
+            Self::Scratch => "scratch",
+        })
+    }
 }
 
 /// What a failed command leaves: a message on stderr and a status.
@@ -42,8 +62,16 @@ pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
     if out_of_space(error) {
         return 4;
     }
+    if let Some(ClosureError::Exclude { .. }) = error.downcast_ref() {
+        return 2;
+    }
     match error.downcast_ref::<Failure>() {
-        Some(Failure::NoModules | Failure::NoSession | Failure::WrongSession(_)) => 3,
+        Some(
+            Failure::NoModules
+            | Failure::NoSession
+            | Failure::NoModulepath
+            | Failure::WrongSession(_),
+        ) => 3,
         Some(Failure::NoAuthor | Failure::Usage(_)) => 2,
         Some(Failure::NoSpace { .. }) => 4,
         Some(Failure::Strict { .. }) => 5,
@@ -52,7 +80,7 @@ pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 /// A transparent error hides its cause from the chain, so each room's own word is asked for.
-fn is_interrupt(error: &anyhow::Error) -> bool {
+pub(super) fn is_interrupt(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<Interrupted>()
             || matches!(cause.downcast_ref(), Some(EvaluationError::Interrupted))
@@ -61,7 +89,7 @@ fn is_interrupt(error: &anyhow::Error) -> bool {
     })
 }
 
-fn out_of_space(error: &anyhow::Error) -> bool {
+pub(super) fn out_of_space(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
             matches!(
@@ -72,61 +100,39 @@ fn out_of_space(error: &anyhow::Error) -> bool {
     })
 }
 
-/// The way out, where there is one that a flag or a command opens.
-pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
-    if is_interrupt(error) {
-        return None;
-    }
-    if out_of_space(error) {
-        return Some("free some space, or choose another directory with -d".to_owned());
-    }
-    if let Some(EvaluationError::NotFound { missing, .. }) = error.downcast_ref() {
-        return did_you_mean(missing);
-    }
-    if let Some(AssembleError::NoShell { .. }) = error.downcast_ref() {
-        return Some("leave less out (--exclude), or export where a shell can be read".to_owned());
-    }
-    let failure = error.downcast_ref::<Failure>()?;
-    Some(match failure {
-        Failure::NoModules => "load what you want to freeze (`module load GROMACS`), or name it: module-export container GROMACS -a AUTHOR".to_owned(),
-        Failure::NoSession => "start Lmod first (EESSI: source /cvmfs/software.eessi.io/versions/VERSION/init/bash)".to_owned(),
-        Failure::NoAuthor => "pass -a \"Your Name\", or set MODULE_EXPORT_AUTHOR once".to_owned(),
-        Failure::Destination { .. } => "choose an existing directory that you may write to with -d".to_owned(),
-        Failure::NameTaken(_) => "choose another name with -n, or replace it with --force".to_owned(),
-        Failure::NoSpace { .. } => "free some space, or choose another directory with -d (and --tmpdir)".to_owned(),
-        Failure::Strict { .. } => "mend what the warnings name, or drop --strict".to_owned(),
-        Failure::Usage(_) | Failure::Cannot(_) | Failure::WrongSession(_) => return None,
-    })
-}
-
-fn did_you_mean(missing: &[Missing]) -> Option<String> {
-    let near: Vec<_> = missing
-        .iter()
-        .flat_map(|missing| &missing.near)
-        .map(|name| format!("`{}`", Escaped(name)))
-        .collect();
-    (!near.is_empty()).then(|| format!("did you mean {}?", near.join(" or ")))
-}
-
 /// Prints `error` with its causes, its hint, and returns its status.
 pub(super) fn report(error: &anyhow::Error, terminal: &super::terminal::Terminal) -> ExitCode {
     if is_interrupt(error) {
         terminal.error("interrupted; nothing was left behind");
     } else if !broken_pipe(error) {
-        let mut text = error.to_string();
-        for cause in error.chain().skip(1) {
-            let cause = cause.to_string();
-            if !text.contains(&cause) {
-                text.push_str(": ");
-                text.push_str(&cause);
-            }
-        }
-        terminal.error(&text);
-        if let Some(hint) = hint(error) {
+        terminal.error(&in_words(error));
+        if let Some(hint) = hints::hint(error) {
             terminal.hint(&hint);
         }
     }
     ExitCode::from(exit_code(error))
+}
+
+/// The error with its causes, each once.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = plain(&cause.to_string());
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+/// `text` without the number that the standard library puts behind the system's words.
+fn plain(text: &str) -> String {
+    let Some((words, rest)) = text.split_once(" (os error ") else { return text.to_owned() };
+    let Some((number, after)) = rest.split_once(')') else { return text.to_owned() };
+    if number.parse::<u16>().is_ok() { format!("{words}{}", plain(after)) } else { text.to_owned() }
 }
 
 fn broken_pipe(error: &anyhow::Error) -> bool {
@@ -135,4 +141,30 @@ fn broken_pipe(error: &anyhow::Error) -> bool {
             .downcast_ref::<std::io::Error>()
             .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_numbers_are_not_shown() {
+        for (text, want) in [
+            (
+                "cannot open `x`: No such file or directory (os error 2)",
+                "cannot open `x`: No such file or directory",
+            ),
+            ("a (os error 2) at b (os error 13)", "a at b"),
+            ("`x (os error many)`", "`x (os error many)`"),
+            ("cut (os error 2", "cut (os error 2"),
+        ] {
+            assert_eq!(plain(text), want);
+        }
+    }
+
+    #[test]
+    fn a_cause_that_its_error_names_is_not_said_twice() {
+        let error = anyhow::anyhow!("gone").context("cannot read: gone").context("no image");
+        assert_eq!(in_words(&error), "no image: cannot read: gone");
+    }
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::args::{EnvFormat, EnvVerb};
 use super::context::Context;
+use super::diagnose::Failure;
 use super::freeze::{self, NEWEST_LMOD, Wish};
 use super::hook::{csh_quoted, fish_quoted};
 use super::terminal::Terminal;
@@ -45,6 +46,10 @@ fn evaluate_clean(context: &Context, words: &EnvVerb) -> anyhow::Result<Evaluati
         .collect();
     if let Some(modulepath) = &words.modulepath {
         environment.insert("MODULEPATH".to_owned(), modulepath.clone());
+    }
+    let nowhere = environment.get("MODULEPATH").is_none_or(|path| path.is_empty());
+    if nowhere && !words.modules.is_empty() {
+        return Err(Failure::NoModulepath.into());
     }
     let version = words.lmod_version.clone().or_else(|| environment.get("LMOD_VERSION").cloned());
     let request = Request {

@@ -88,6 +88,9 @@ pub(super) fn freeze(context: &Context, wish: &Wish) -> anyhow::Result<Frozen> {
         }
         .into());
     }
+    if session.modules.is_empty() && session.modulepath.is_empty() {
+        return Err(Failure::NoModulepath.into());
+    }
     let found = Stack::detect(&session.environment)?;
     let freezer = Freezer { context, session: &session, found: &found };
     let stack = freezer.wanted_stack(wish)?;

@@ -1,6 +1,7 @@
 //! The command line: typed words, messages, exit codes. The only room that prints.
 
 mod args;
+mod bar;
 mod config;
 mod container;
 mod context;
@@ -11,6 +12,7 @@ mod env_verb;
 mod finish;
 mod freeze;
 mod frozen;
+mod hints;
 mod hook;
 mod included;
 mod inspect;
@@ -50,15 +52,20 @@ pub fn main() -> ExitCode {
         Ok(words) => words,
         Err(failure) => return diagnose::report(&failure.into(), &Terminal::plain(false)),
     };
-    match Cli::try_parse_from(words) {
+    match Cli::try_parse_from(&words) {
         Ok(cli) => perform(cli),
-        Err(error) => usage(&error),
+        Err(error) => usage(&error, &words),
     }
 }
 
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error, words: &[OsString]) -> ExitCode {
     // help and version are results; a closed stdout is quiet
     let _ = error.print();
+    let typed = |flag: &str| words.iter().any(|word| word.to_string_lossy().starts_with(flag));
+    let about = error.get(clap::error::ContextKind::InvalidArg).map(ToString::to_string);
+    if about.is_some_and(|about| about.starts_with("--epoch")) && !typed("--epoch") {
+        Terminal::plain(false).hint("this value comes from the variable SOURCE_DATE_EPOCH");
+    }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
@@ -147,7 +154,7 @@ mod tests {
     #[test]
     fn words_that_lmod_hands_over_are_those_that_were_typed() {
         let hex = |words: &[&str]| {
-            words.join("\0").bytes().map(|b| format!("{b:02x}")).collect::<String>()
+            words.join("\0").bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
         };
         for (words, want) in [
             (

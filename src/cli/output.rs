@@ -1,6 +1,7 @@
 //! The image's file: appears complete or not at all.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -8,9 +9,9 @@ use anyhow::Context as _;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 
-use super::diagnose::Failure;
-use crate::base::ByteSize;
+use super::diagnose::{Failure, Place};
 use crate::base::fs::{PathContext as _, sorted_dir};
+use crate::base::{ByteSize, Escaped};
 
 /// Unfinished images are named `.module-export-XXXXXX.part`; who writes one holds a lock on it.
 const PREFIX: &str = ".module-export-";
@@ -33,16 +34,17 @@ impl Output {
         build: Option<&Path>,
         replace: bool,
     ) -> anyhow::Result<Self> {
-        check_directory(directory)?;
+        check_directory(directory, Place::Destination)?;
         let path = directory.join(name);
         if !replace && path.symlink_metadata().is_ok() {
             return Err(Failure::NameTaken(path).into());
         }
+        let place = if build.is_some() { Place::Scratch } else { Place::Destination };
         let build = build.unwrap_or(directory);
-        check_directory(build)?;
+        check_directory(build, place)?;
         remove_stale(directory);
         remove_stale(build);
-        let part = part_in(build)?;
+        let part = part_in(build, place)?;
         Ok(Self { part, path, replace })
     }
 
@@ -81,9 +83,7 @@ impl Output {
             .at("set the mode of", part.path())?;
         let result = if replace { part.persist(&path) } else { part.persist_noclobber(&path) };
         result.map_err(|error| match error.error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                anyhow::Error::new(Failure::NameTaken(path.clone()))
-            }
+            ErrorKind::AlreadyExists => anyhow::Error::new(Failure::NameTaken(path.clone())),
             _ => anyhow::Error::new(error.error)
                 .context(format!("cannot give the image its name `{}`", path.display())),
         })?;
@@ -93,9 +93,16 @@ impl Output {
     }
 }
 
-fn part_in(directory: &Path) -> anyhow::Result<NamedTempFile> {
+fn part_in(directory: &Path, place: Place) -> anyhow::Result<NamedTempFile> {
     let part = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(directory);
-    let part = part.at("create a file in", directory)?;
+    let part = part.map_err(|error| match error.kind() {
+        // its own status and way out
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => anyhow::Error::new(error).context(
+            format!("cannot create a file in `{}`", Escaped(&directory.to_string_lossy())),
+        ),
+        _ => Failure::Directory { path: directory.to_owned(), place, problem: "takes no new file" }
+            .into(),
+    })?;
     // without locks (some network file systems) a killed run's file stays until somebody removes it
     let _ = flock(part.as_file(), FlockOperation::NonBlockingLockExclusive);
     Ok(part)
@@ -103,7 +110,7 @@ fn part_in(directory: &Path) -> anyhow::Result<NamedTempFile> {
 
 /// A copy of `part` in `directory`, which is on another file system.
 fn moved(part: &NamedTempFile, directory: &Path) -> anyhow::Result<NamedTempFile> {
-    let copy = part_in(directory)?;
+    let copy = part_in(directory, Place::Destination)?;
     let options = fs_extra::file::CopyOptions::new().overwrite(true).buffer_size(1 << 20);
     fs_extra::file::copy(part.path(), copy.path(), &options)
         .with_context(|| format!("cannot move the finished image to `{}`", directory.display()))?;
@@ -111,11 +118,11 @@ fn moved(part: &NamedTempFile, directory: &Path) -> anyhow::Result<NamedTempFile
     Ok(copy)
 }
 
-fn check_directory(directory: &Path) -> anyhow::Result<()> {
+fn check_directory(directory: &Path, place: Place) -> anyhow::Result<()> {
     let failure =
-        |problem| Err(Failure::Destination { path: directory.to_owned(), problem }.into());
+        |problem| Err(Failure::Directory { path: directory.to_owned(), place, problem }.into());
     match std::fs::metadata(directory) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             return failure("does not exist");
         }
         Err(error) => return Err(error).at("look at", directory).map_err(Into::into),
@@ -202,8 +209,11 @@ mod tests {
         std::fs::write(&path, "old").unwrap();
         let error = Output::begin(directory.path(), "x.sif", None, false).unwrap_err();
         assert!(error.to_string().ends_with("exists already"), "{error}");
-        let late =
-            Output { part: part_in(directory.path()).unwrap(), path: path.clone(), replace: false };
+        let late = Output {
+            part: part_in(directory.path(), Place::Destination).unwrap(),
+            path: path.clone(),
+            replace: false,
+        };
         assert!(late.commit().is_err(), "it appeared while the image was written");
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         Output::begin(directory.path(), "x.sif", None, true).unwrap().commit().unwrap();

@@ -4,47 +4,83 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
 use super::args::{Talk, When};
+use super::bar::Position;
 use crate::base::{ByteSize, Progress};
+
+/// Back to the first column, and nothing on the line.
+const CLEAR: &str = "\r\x1b[2K";
+/// Room for the `^C` that a terminal shows, so that it never begins a line of its own.
+const MARGIN: usize = 3;
 
 /// Where messages go. Texts from files must have been escaped by who hands them in.
 #[derive(Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "four independent switches of the user")]
 pub(super) struct Terminal {
     quiet: bool,
     pub(super) verbose: bool,
     color: bool,
-    bar: bool,
+    shown: Shown,
     stage: Mutex<Option<Stage>>,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// Not at all.
+    Never,
+    /// A line now and then, for logs.
+    Lines,
+    /// One line, written over.
+    Bar,
+}
+
+impl Shown {
+    /// The time between two looks at it.
+    fn pause(self) -> Duration {
+        match self {
+            Self::Never => Duration::MAX,
+            Self::Lines => Duration::from_secs(30),
+            Self::Bar => Duration::from_millis(125),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Stage {
     name: String,
-    bar: Option<ProgressBar>,
     started: Instant,
-    files: u64,
-    bytes: u64,
-    with_bytes: bool,
+    drawn: Instant,
+    files: (u64, Option<u64>),
+    bytes: (u64, Option<u64>),
+}
+
+impl Stage {
+    fn position(&self) -> Position<'_> {
+        Position {
+            name: &self.name,
+            files: self.files,
+            bytes: self.bytes,
+            elapsed: self.started.elapsed(),
+        }
+    }
 }
 
 impl Terminal {
     pub(super) fn new(talk: &Talk) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
-        let wanted = |when| match when {
+        let color = match talk.color {
             When::Auto => is_terminal,
             When::Always => true,
             When::Never => false,
         };
-        Self {
-            quiet: talk.quiet,
-            verbose: talk.verbose,
-            color: wanted(talk.color),
-            bar: wanted(talk.progress) && !talk.quiet,
-            stage: Mutex::new(None),
-        }
+        let shown = match talk.progress {
+            When::Never => Shown::Never,
+            _ if talk.quiet => Shown::Never,
+            When::Always => Shown::Bar,
+            When::Auto if is_terminal => Shown::Bar,
+            When::Auto => Shown::Lines,
+        };
+        Self { quiet: talk.quiet, verbose: talk.verbose, color, shown, stage: Mutex::new(None) }
     }
 
     /// For commands without these flags.
@@ -75,49 +111,59 @@ impl Terminal {
     }
 
     fn line(&self, label: &str, color: &str, text: &str) {
-        // a closed stderr is nobody's loss
-        let _ = if self.color && !label.is_empty() {
-            writeln!(std::io::stderr(), "\x1b[{color}m{label}\x1b[0m{text}")
+        // a bar that is shown goes out of the way, and comes back with the next step
+        let clear = if self.shown == Shown::Bar && self.lock().is_some() {
+            CLEAR
         } else {
-            writeln!(std::io::stderr(), "{label}{text}")
+            Default::default()
         };
+        let label = if self.color && !label.is_empty() {
+            format!("\x1b[{color}m{label}\x1b[0m")
+        } else {
+            label.to_owned()
+        };
+        put(&format!("{clear}{label}{text}\n"));
     }
 
-    fn with_stage(&self, act: impl FnOnce(&mut Option<Stage>)) {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Stage>> {
         // a poisoned lock means that another thread panicked: progress is the least concern then
-        act(&mut self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn new_bar(&self, name: &str, files: Option<u64>, bytes: Option<u64>) -> Option<ProgressBar> {
-        if !self.bar {
-            return None;
+    fn draw(&self, stage: &mut Stage) {
+        stage.drawn = Instant::now();
+        match self.shown {
+            Shown::Never => {}
+            Shown::Lines => put(&format!("{}\n", stage.position().line(usize::MAX))),
+            Shown::Bar => put(&format!("{CLEAR}{}", stage.position().line(width()))),
         }
-        let (length, template) = match (bytes, files) {
-            (Some(bytes), _) => {
-                (bytes, "{prefix} [{bar:30}] {bytes}/{total_bytes} {msg} {eta} left")
-            }
-            (None, Some(files)) => (files, "{prefix} [{bar:30}] {pos}/{len} files {eta} left"),
-            (None, None) => (0, "{prefix} {spinner} {pos} files {elapsed}"),
-        };
-        let style =
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar =
-            ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(8));
-        bar.set_style(style.progress_chars("=> "));
-        bar.set_prefix(name.to_owned());
-        Some(bar)
+    }
+
+    /// Ends the stage without a word, for work that failed.
+    pub(super) fn abandon(&self) {
+        drop(self.end());
+    }
+
+    fn end(&self) -> Option<Stage> {
+        let stage = self.lock().take()?;
+        if self.shown == Shown::Bar {
+            put(CLEAR);
+        }
+        Some(stage)
     }
 }
 
-impl Terminal {
-    /// Ends the stage without a word, for work that failed.
-    pub(super) fn abandon(&self) {
-        self.with_stage(|stage| {
-            if let Some(bar) = stage.take().and_then(|stage| stage.bar) {
-                bar.finish_and_clear();
-            }
-        });
-    }
+/// Writes to stderr in one piece. A closed stderr is nobody's loss.
+fn put(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// How many columns a line of progress may have.
+fn width() -> usize {
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
+    let columns = if columns == 0 { 80 } else { usize::from(columns) };
+    columns.saturating_sub(MARGIN)
 }
 
 /// A stage shorter than this is not worth a line of its own.
@@ -126,57 +172,43 @@ const WORTH_A_LINE: Duration = Duration::from_secs(1);
 impl Progress for Terminal {
     fn stage(&self, name: &str, files: Option<u64>, bytes: Option<u64>) {
         self.finish();
-        let bar = self.new_bar(name, files, bytes);
-        self.with_stage(|stage| {
-            *stage = Some(Stage {
-                name: name.to_owned(),
-                bar,
-                started: Instant::now(),
-                files: 0,
-                bytes: 0,
-                with_bytes: bytes.is_some(),
-            });
-        });
+        let now = Instant::now();
+        let mut stage = Stage {
+            name: name.to_owned(),
+            started: now,
+            drawn: now,
+            files: (0, files),
+            bytes: (0, bytes),
+        };
+        if self.shown == Shown::Bar {
+            self.draw(&mut stage);
+        }
+        *self.lock() = Some(stage);
     }
 
     fn advance(&self, files: u64, bytes: u64) {
-        self.with_stage(|stage| {
-            let Some(stage) = stage else { return };
-            stage.files += files;
-            stage.bytes += bytes;
-            if let Some(bar) = &stage.bar {
-                bar.set_position(if stage.with_bytes { stage.bytes } else { stage.files });
-                if stage.with_bytes && files > 0 {
-                    bar.set_message(format!("{} files", stage.files));
-                }
-            }
-        });
+        let mut stage = self.lock();
+        let Some(stage) = stage.as_mut() else { return };
+        stage.files.0 += files;
+        stage.bytes.0 += bytes;
+        if stage.drawn.elapsed() >= self.shown.pause() {
+            self.draw(stage);
+        }
     }
 
     fn finish(&self) {
-        self.with_stage(|stage| {
-            let Some(stage) = stage.take() else { return };
-            if let Some(bar) = stage.bar {
-                bar.finish_and_clear();
+        let Some(stage) = self.end() else { return };
+        let seconds = stage.started.elapsed();
+        if !self.quiet && (self.verbose || seconds >= WORTH_A_LINE) {
+            let mut facts = Vec::new();
+            if stage.files.0 > 0 {
+                facts.push(format!("{} files", stage.files.0));
             }
-            let seconds = stage.started.elapsed();
-            if !self.quiet && (self.verbose || seconds >= WORTH_A_LINE) {
-                let bytes = if stage.bytes > 0 {
-                    format!(", {}", ByteSize(stage.bytes))
-                } else {
-                    String::new()
-                };
-                self.line(
-                    "",
-                    "",
-                    &format!(
-                        "{}: {} files{bytes}, {:.1} s",
-                        stage.name,
-                        stage.files,
-                        seconds.as_secs_f64()
-                    ),
-                );
+            if stage.bytes.0 > 0 {
+                facts.push(ByteSize(stage.bytes.0).to_string());
             }
-        });
+            facts.push(format!("{:.1} s", seconds.as_secs_f64()));
+            self.line("", "", &format!("{}: {}", stage.name, facts.join(", ")));
+        }
     }
 }

@@ -20,7 +20,7 @@ pub enum EvaluationError {
         chain: Chain,
     },
     /// A modulefile or Lmod's rules refuse: `LmodError`, `conflict`, `prereq`, ….
-    #[error("{}{chain}\n  in {}", Escaped(message), Place(file, *line))]
+    #[error("{}{chain}{}", Escaped(message), Place(file, *line))]
     Refused {
         /// The reason.
         message: String,
@@ -32,7 +32,7 @@ pub enum EvaluationError {
         chain: Chain,
     },
     /// The Lua code is wrong.
-    #[error("Lua error: {}{chain}\n  in {}", Escaped(message), Place(file, *line))]
+    #[error("Lua error: {}{chain}{}", Escaped(message), Place(file, *line))]
     Lua {
         /// Lua's message.
         message: String,
@@ -44,7 +44,7 @@ pub enum EvaluationError {
         chain: Chain,
     },
     /// The modulefile called `os.exit`, with which Lmod would end without a word.
-    #[error("the modulefile calls os.exit{chain}\n  in {}", Place(file, *line))]
+    #[error("the modulefile calls os.exit{chain}{}", Place(file, *line))]
     Exit {
         /// The modulefile.
         file: PathBuf,
@@ -54,7 +54,7 @@ pub enum EvaluationError {
         chain: Chain,
     },
     /// A modulefile used more than [`super::Limits`] allow.
-    #[error("stopped {}: {what}{chain}\n  in {}", Escaped(reason), Place(file, *line))]
+    #[error("stopped {}: {what}{chain}{}", Escaped(reason), Place(file, *line))]
     Limit {
         /// What ran: `the modulefile`, or a command.
         what: String,
@@ -128,12 +128,15 @@ impl fmt::Display for Chain {
     }
 }
 
-/// A file with a line.
+/// A file with a line, on a line of its own; nothing where no modulefile was running.
 struct Place<'a>(&'a PathBuf, Option<u32>);
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}", Escaped(&self.0.to_string_lossy()))?;
+        if self.0.as_os_str().is_empty() {
+            return Ok(());
+        }
+        write!(f, "\n  in {}", Escaped(&self.0.to_string_lossy()))?;
         self.1.map_or(Ok(()), |line| write!(f, ", line {line}"))
     }
 }

@@ -82,7 +82,7 @@ fn environments(environment: &Variables) -> Vec<Foreign> {
         .into_iter()
         .filter_map(|(name, kind)| {
             let path = PathBuf::from(environment.get(name)?);
-            (path.is_absolute() && path.is_dir()).then(|| Foreign { kind, path })
+            (path.is_absolute() && path.is_dir()).then_some(Foreign { kind, path })
         })
         .collect()
 }

@@ -44,7 +44,8 @@ fn call(dice: &mut Dice, own: usize) -> String {
             format!("prepend_path{{\"{variable}\", \"{element}\", priority={}}}", 10 + dice.roll(3))
         }
         9 => format!("setenv(\"{scalar}\", \"{value}\")"),
-        10 => format!("pushenv(\"{scalar}\", \"{value}\")"),
+        // Lmod loses count of empty values put aside.
+        10 => format!("pushenv(\"{scalar}\", \"{value}.\")"),
         11 => format!("unsetenv(\"{scalar}\")"),
         12 => format!("setenv(\"SEEN{own}\", tostring(os.getenv(\"{variable}\")))"),
         _ => match (other, dice.roll(4)) {

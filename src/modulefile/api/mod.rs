@@ -6,6 +6,7 @@ mod info;
 mod load;
 mod path;
 mod query;
+mod relation;
 
 pub(super) use path::apply_shell_change;
 
@@ -32,6 +33,7 @@ pub(super) fn install<'scope, 'env>(
     let host = Host { scope, table: lua.create_table()? };
     path::install(&host, evaluator)?;
     load::install(&host, evaluator)?;
+    relation::install(&host, evaluator)?;
     info::install(&host, evaluator)?;
     query::install(&host, evaluator)?;
     fileop::install(&host, evaluator)?;
@@ -149,9 +151,11 @@ fn is_name(table: &Table) -> mlua::Result<bool> {
     Ok(table.raw_get::<Value>("__waterMark")?.as_string().is_some_and(|mark| mark == "MName"))
 }
 
-/// Lua's text as ours; bytes that are not UTF-8 are replaced.
+/// Lua's text as ours; bytes that are not UTF-8 are replaced, NUL is left out as shells do.
 fn text(value: &mlua::LuaString) -> String {
-    value.to_string_lossy()
+    let mut text = value.to_string_lossy();
+    text.retain(|c| c != '\0');
+    text
 }
 
 /// The text of a string argument.

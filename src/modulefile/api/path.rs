@@ -170,11 +170,15 @@ impl Evaluator<'_> {
     fn push_variable(&self, variable: &str, value: Option<String>) {
         let mut stack = self.saved_values(variable);
         let now = self.state.borrow_mut().getenv(variable);
+        // Lmod does not write down that the first value put aside is an empty one.
+        let lost = stack.is_empty() && now.as_deref() == Some("");
         if self.rules.have(Feature::PushesOldValue) {
-            stack.insert(0, now);
+            if !lost {
+                stack.insert(0, now);
+            }
         } else {
             // The newest entry is the value itself, the one below what it replaced.
-            if stack.is_empty() && now.is_some() {
+            if stack.is_empty() && now.is_some() && !lost {
                 stack.insert(0, now);
             }
             stack.insert(0, value.clone());

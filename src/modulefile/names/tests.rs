@@ -95,3 +95,20 @@ fn bounds_choose_among_versions() {
         assert_eq!(found.as_deref(), want, "{choice:?}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_can_be_a_name_a_version_or_an_rc_file(text in "\\PC*|[-./0-9a-z{}\"#~ :]*") {
+        proptest::prop_assert!(version::canonical(&text).ends_with("*zfinal"));
+        rc::parse_tcl(&text);
+        let top = place(&["x/1.0.lua", "é/2.lua", "n/64/1.lua", "n/.version=#"]);
+        let names = names(&[&top]);
+        for name in [text.clone(), format!("x/{text}"), format!("é/{text}"), format!("n/64{text}")] {
+            let found = names.find(&names.resolve(&name), &Choice::Match);
+            if let Some(found) = found {
+                assert!(name.starts_with(&found.short_name));
+            }
+            assert!(names.near(&name).len() <= 5);
+        }
+    }
+}
