@@ -74,8 +74,8 @@ impl Site {
         self.write(
             "conf/SitePackage.lua",
             "require('strict')\nlocal hook = require('Hook')\n\
-             local function named(t) for k in pairs(t) do if k:find('/Core$') then t[k] = 'Our own software' end end end\n\
-             hook.register('avail', named)\n",
+             local function say(kind, a) if kind == 'avail' then a[#a + 1] = 'Ask us.' end return a end\n\
+             hook.register('msgHook', say)\n",
         );
     }
 
