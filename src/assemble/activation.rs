@@ -6,10 +6,10 @@
 //! that is set but empty is removed (read in its `action_script.sh`, seen with 1.4.5). It runs
 //! without any program: built-ins alone are certain to be there.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::Assembly;
+use super::quote::quote;
 use crate::environment::leak;
 
 /// The CPU features without which the packed programs end in an illegal instruction.
@@ -26,6 +26,8 @@ pub struct CpuGuard {
 pub(super) struct Scripts {
     /// `/.singularity.d/env/90-environment.sh` and `/.module-export/activate.sh`.
     pub(super) activate: String,
+    /// `/.singularity.d/env/99-z-guard.sh`.
+    pub(super) guard: String,
     /// `/.singularity.d/runscript`.
     pub(super) runscript: String,
     /// `/.singularity.d/test`.
@@ -42,7 +44,8 @@ export LD_LIBRARY_PATH=\"${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/.singularity.d/li
 /// Starts a command in the image's environment where no container runtime set it.
 pub(super) const ENTER: &str = "#!/bin/sh
 . /.module-export/activate.sh
-export LD_LIBRARY_PATH=\"${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/.singularity.d/libs\"
+. /.singularity.d/env/99-base.sh
+. /.singularity.d/env/99-z-guard.sh
 exec \"$@\"
 ";
 
@@ -66,6 +69,7 @@ impl Scripts {
     pub(super) fn new(assembly: &Assembly) -> Self {
         Self {
             activate: activate(assembly),
+            guard: guard(assembly),
             runscript: RUNSCRIPT.to_owned(),
             test: test(assembly),
             help: help(assembly),
@@ -83,15 +87,10 @@ exec \"$@\"
 
 fn activate(assembly: &Assembly) -> String {
     let mut text = CLEAR.replace("@CLEARED@", &leak::CLEARED.join("|"));
-    if let Some(guard) = &assembly.guard {
-        text.push_str(&cpu_check(&assembly.identity.name, guard));
-    }
-    if !assembly.guarded.is_empty() {
-        text.push_str(&mount_check(assembly));
-    }
-    for name in &assembly.unset {
+    if !assembly.unset.is_empty() {
+        let names = assembly.unset.join(" ");
         // writing to a String cannot fail
-        let _ = writeln!(text, "export {name}=");
+        let _ = writeln!(text, "for __me_k in {names}; do\n    if [ -n \"${{__exported_env__+set}}\" ]; then export \"$__me_k=\"; else unset \"$__me_k\"; fi\ndone");
     }
     for (name, value) in &assembly.environment {
         let _ = writeln!(text, "export {name}={}", quote(value));
@@ -100,17 +99,25 @@ fn activate(assembly: &Assembly) -> String {
     text
 }
 
-/// `value` as one word. Apptainer's shell keeps the backslash of `\'` in an assignment (seen with
-/// 1.4.5), so that a quote stands in quotes of the other kind.
-fn quote(value: &str) -> Cow<'_, str> {
-    match shell_words::quote(value) {
-        Cow::Owned(_) => format!("'{}'", value.replace('\'', "'\"'\"'")).into(),
-        plain @ Cow::Borrowed(_) => plain,
+/// Refuses a CPU, notices mounts: after everything that may say `MODULE_EXPORT_TARGET` or
+/// `MODULE_EXPORT_STRICT`, which for Apptainer's `--env` is after `99-base.sh`.
+fn guard(assembly: &Assembly) -> String {
+    let mut text = "# Can this image run here, and is it all there? Built-ins only.\n".to_owned();
+    if let Some(guard) = &assembly.guard {
+        text.push_str(&cpu_check(&assembly.identity.name, guard));
     }
+    if !assembly.guarded.is_empty() {
+        text.push_str(&mount_check(assembly));
+    }
+    text
 }
 
 /// What is cleared, and the two words of ours that a caller may say.
 const CLEAR: &str = r#"# The environment of this image, frozen by module-export. Any POSIX shell, and Apptainer's own.
+# Empty is what Apptainer takes for "not to be passed on"; any other shell can say so itself.
+if [ -z "${__exported_env__+set}" ]; then
+    unset LD_LIBRARY_PATH
+fi
 __me_ifs=$IFS
 IFS='
 '
@@ -139,7 +146,7 @@ for __me_e in $__me_all; do
 done
 set +f
 IFS=$__me_ifs
-unset __me_e __me_k __me_ifs __me_all
+unset __me_e __me_ifs __me_all
 "#;
 
 const DEFAULTS: &str =
@@ -147,7 +154,7 @@ const DEFAULTS: &str =
 ";
 
 fn cpu_check(name: &str, guard: &CpuGuard) -> String {
-    let flags: Vec<_> = guard.flags.iter().map(|flag| shell_words::quote(flag)).collect();
+    let flags: Vec<_> = guard.flags.iter().map(|flag| quote(flag)).collect();
     CPU.replace("@NAME@", &in_double_quotes(name))
         .replace("@TARGET@", &in_double_quotes(&guard.target))
         .replace("@FLAGS@", &flags.join(" "))
@@ -249,7 +256,7 @@ fn pattern(path: &str) -> String {
             c => c.to_string(),
         })
         .collect();
-    shell_words::quote(&escaped).into_owned()
+    quote(&escaped).into_owned()
 }
 
 /// `text` between double quotes of a shell script: without what a shell obeys there, and without
@@ -266,8 +273,8 @@ fn test(assembly: &Assembly) -> String {
     let mut text = "#!/bin/sh\n# Is every module's installation there, and does the module command know it?\nfailed=0\n".to_owned();
     for installation in &assembly.closure.installations {
         for prefix in &installation.prefixes {
-            let prefix = shell_words::quote(&prefix.to_string_lossy()).into_owned();
-            let module = shell_words::quote(&installation.module).into_owned();
+            let prefix = quote(&prefix.to_string_lossy()).into_owned();
+            let module = quote(&installation.module).into_owned();
             let _ = writeln!(
                 text,
                 "if [ -d {prefix} ]; then echo ok {module}; else echo FAILED {module}: no directory {prefix}; failed=1; fi"
@@ -299,7 +306,8 @@ fn help(assembly: &Assembly) -> String {
         Some(_) => {
             "Other CPUs that lack its features are refused; MODULE_EXPORT_TARGET overrides.\n"
         }
-        None => "Starts on any CPU of that family.\n",
+        None if assembly.cpu.is_generic() => "Starts on any CPU of that family.\n",
+        None => "Made for CPUs like those of the machine that it comes from; nothing more is known.\n",
     });
     if assembly.codec.compression == "zstd" {
         text.push_str("Compressed with zstd: kernels before 4.14, and those of EL7 and EL8, cannot mount it.\n");

@@ -4,6 +4,7 @@ mod activation;
 mod definition;
 mod documents;
 mod manifest;
+mod quote;
 mod shell;
 mod skeleton;
 #[cfg(test)]
