@@ -195,7 +195,7 @@ fn mounts_are_noticed(exported: &Exported, site: &Site) {
         let ran = run(exported, User::Tests, &["exec", "-C", "--bind", &bind], &["true"]).unwrap();
         match noticed {
             Some(path) => {
-                assert!(ran.stderr.contains(&format!("over the packed {path},")), "{ran}")
+                assert!(ran.stderr.contains(&format!("over the packed {path},")), "{ran}");
             }
             None => assert!(quiet(&ran), "{bind}: {ran}"),
         }
