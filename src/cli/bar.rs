@@ -131,7 +131,7 @@ mod tests {
                 120,
                 "writing the image [=======>                      ]  25 %  135 MB of 540 MB, 2282 files, 12 s left",
             ),
-            (77, "writing the image [==>     ]  25 %  135 MB of 540 MB, 2282 files, 12 s left"),
+            (77, "writing the image [==>       ]  25 %  135 MB of 540 MB, 2282 files, 12 s left"),
             (70, "writing the image  25 %  135 MB of 540 MB, 2282 files, 12 s left"),
             (60, "writing the image  25 %  135 MB of 540 MB, 12 s left"),
             (40, "writing the image  25 %  12 s left"),

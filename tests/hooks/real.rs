@@ -58,8 +58,10 @@ fn manual(shell: &Shell) -> &'static str {
 #[test]
 fn an_image_is_written_and_its_path_alone_is_on_stdout() {
     everywhere("opt", |site, shell, way| {
+        // Lmod's own function for fish splits words at blanks
+        let author = if shell.name == "fish" && way != Way::Hook { "me" } else { "'A. Author'" };
         let text = format!(
-            "module export-container -a 'A. Author' {FAST}\necho {}\n{}echo \"x is $x\"\n",
+            "module export-container -a {author} {FAST}\necho {}\n{}echo \"x is $x\"\n",
             shell.status,
             shell.capture(&format!("module export container -a me -n two {FAST}")),
         );
