@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 
 use super::Assembly;
+use super::quote::quote;
 use crate::environment::leak;
 
 /// The CPU features without which the packed programs end in an illegal instruction.
@@ -25,6 +26,8 @@ pub struct CpuGuard {
 pub(super) struct Scripts {
     /// `/.singularity.d/env/90-environment.sh` and `/.module-export/activate.sh`.
     pub(super) activate: String,
+    /// `/.singularity.d/env/99-z-guard.sh`.
+    pub(super) guard: String,
     /// `/.singularity.d/runscript`.
     pub(super) runscript: String,
     /// `/.singularity.d/test`.
@@ -41,7 +44,8 @@ export LD_LIBRARY_PATH=\"${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/.singularity.d/li
 /// Starts a command in the image's environment where no container runtime set it.
 pub(super) const ENTER: &str = "#!/bin/sh
 . /.module-export/activate.sh
-export LD_LIBRARY_PATH=\"${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/.singularity.d/libs\"
+. /.singularity.d/env/99-base.sh
+. /.singularity.d/env/99-z-guard.sh
 exec \"$@\"
 ";
 
@@ -65,6 +69,7 @@ impl Scripts {
     pub(super) fn new(assembly: &Assembly) -> Self {
         Self {
             activate: activate(assembly),
+            guard: guard(assembly),
             runscript: RUNSCRIPT.to_owned(),
             test: test(assembly),
             help: help(assembly),
@@ -82,25 +87,37 @@ exec \"$@\"
 
 fn activate(assembly: &Assembly) -> String {
     let mut text = CLEAR.replace("@CLEARED@", &leak::CLEARED.join("|"));
+    if !assembly.unset.is_empty() {
+        let names = assembly.unset.join(" ");
+        // writing to a String cannot fail
+        let _ = writeln!(text, "for __me_k in {names}; do\n    if [ -n \"${{__exported_env__+set}}\" ]; then export \"$__me_k=\"; else unset \"$__me_k\"; fi\ndone");
+    }
+    for (name, value) in &assembly.environment {
+        let _ = writeln!(text, "export {name}={}", quote(value));
+    }
+    text.push_str(DEFAULTS);
+    text
+}
+
+/// Refuses a CPU, notices mounts: after everything that may say `MODULE_EXPORT_TARGET` or
+/// `MODULE_EXPORT_STRICT`, which for Apptainer's `--env` is after `99-base.sh`.
+fn guard(assembly: &Assembly) -> String {
+    let mut text = "# Can this image run here, and is it all there? Built-ins only.\n".to_owned();
     if let Some(guard) = &assembly.guard {
         text.push_str(&cpu_check(&assembly.identity.name, guard));
     }
     if !assembly.guarded.is_empty() {
         text.push_str(&mount_check(assembly));
     }
-    for name in &assembly.unset {
-        // writing to a String cannot fail
-        let _ = writeln!(text, "export {name}=");
-    }
-    for (name, value) in &assembly.environment {
-        let _ = writeln!(text, "export {name}={}", shell_words::quote(value));
-    }
-    text.push_str(DEFAULTS);
     text
 }
 
 /// What is cleared, and the two words of ours that a caller may say.
 const CLEAR: &str = r#"# The environment of this image, frozen by module-export. Any POSIX shell, and Apptainer's own.
+# Empty is what Apptainer takes for "not to be passed on"; any other shell can say so itself.
+if [ -z "${__exported_env__+set}" ]; then
+    unset LD_LIBRARY_PATH
+fi
 __me_ifs=$IFS
 IFS='
 '
@@ -129,7 +146,7 @@ for __me_e in $__me_all; do
 done
 set +f
 IFS=$__me_ifs
-unset __me_e __me_k __me_ifs __me_all
+unset __me_e __me_ifs __me_all
 "#;
 
 const DEFAULTS: &str =
@@ -137,7 +154,7 @@ const DEFAULTS: &str =
 ";
 
 fn cpu_check(name: &str, guard: &CpuGuard) -> String {
-    let flags: Vec<_> = guard.flags.iter().map(|flag| shell_words::quote(flag)).collect();
+    let flags: Vec<_> = guard.flags.iter().map(|flag| quote(flag)).collect();
     CPU.replace("@NAME@", &in_double_quotes(name))
         .replace("@TARGET@", &in_double_quotes(&guard.target))
         .replace("@FLAGS@", &flags.join(" "))
@@ -239,7 +256,7 @@ fn pattern(path: &str) -> String {
             c => c.to_string(),
         })
         .collect();
-    shell_words::quote(&escaped).into_owned()
+    quote(&escaped).into_owned()
 }
 
 /// `text` between double quotes of a shell script: without what a shell obeys there, and without
@@ -256,8 +273,8 @@ fn test(assembly: &Assembly) -> String {
     let mut text = "#!/bin/sh\n# Is every module's installation there, and does the module command know it?\nfailed=0\n".to_owned();
     for installation in &assembly.closure.installations {
         for prefix in &installation.prefixes {
-            let prefix = shell_words::quote(&prefix.to_string_lossy()).into_owned();
-            let module = shell_words::quote(&installation.module).into_owned();
+            let prefix = quote(&prefix.to_string_lossy()).into_owned();
+            let module = quote(&installation.module).into_owned();
             let _ = writeln!(
                 text,
                 "if [ -d {prefix} ]; then echo ok {module}; else echo FAILED {module}: no directory {prefix}; failed=1; fi"
@@ -289,7 +306,8 @@ fn help(assembly: &Assembly) -> String {
         Some(_) => {
             "Other CPUs that lack its features are refused; MODULE_EXPORT_TARGET overrides.\n"
         }
-        None => "Starts on any CPU of that family.\n",
+        None if assembly.cpu.is_generic() => "Starts on any CPU of that family.\n",
+        None => "Made for CPUs like those of the machine that it comes from; nothing more is known.\n",
     });
     if assembly.codec.compression == "zstd" {
         text.push_str("Compressed with zstd: kernels before 4.14, and those of EL7 and EL8, cannot mount it.\n");

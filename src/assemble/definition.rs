@@ -35,7 +35,7 @@ pub(super) fn definition(assembly: &Assembly, scripts: &Scripts) -> String {
         // writing to a String cannot fail
         let _ = writeln!(text, "    {name} {}", one_line(&value));
     }
-    text.push_str("\n%environment\n    . /.module-export/activate.sh\n\n%runscript\n");
+    text.push_str("\n%environment\n    . /.module-export/activate.sh\n    . /.singularity.d/env/99-base.sh\n    . /.singularity.d/env/99-z-guard.sh\n\n%runscript\n");
     for line in scripts.runscript.lines().skip(1) {
         let _ = writeln!(text, "    {line}");
     }
@@ -59,7 +59,9 @@ pub(super) fn inspect_metadata(
     let metadata = json!({
         "data": { "attributes": {
             "labels": labels,
-            "environment": { "/.singularity.d/env/90-environment.sh": scripts.activate },
+            "environment": { "/.singularity.d/env/90-environment.sh": scripts.activate,
+                "/.singularity.d/env/99-z-guard.sh": scripts.guard,
+            },
             "runscript": scripts.runscript,
             "test": scripts.test,
             "helpfile": scripts.help,

@@ -65,8 +65,10 @@ pub struct ManifestModule {
     /// Whether the user asked for it, or another module did.
     pub requested: bool,
     /// Its modulefile.
+    #[serde(serialize_with = "crate::base::path_text::one")]
     pub modulefile: PathBuf,
     /// Its installation prefixes.
+    #[serde(serialize_with = "crate::base::path_text::list")]
     pub prefixes: Vec<PathBuf>,
     /// Files in them.
     pub files: u64,
@@ -89,12 +91,21 @@ pub struct Cpu {
     pub features: Vec<String>,
 }
 
+impl Cpu {
+    /// Whether the programs are built for every CPU of their architecture.
+    #[must_use]
+    pub fn is_generic(&self) -> bool {
+        self.targets.iter().any(|target| target.ends_with("/generic"))
+    }
+}
+
 /// What lies under the modules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BaseLayer {
     /// `compat` or `host`.
     pub kind: String,
     /// Directory of the compatibility layer.
+    #[serde(serialize_with = "crate::base::path_text::optional")]
     pub path: Option<PathBuf>,
     /// EESSI's version, where it is EESSI.
     pub stack_version: Option<String>,

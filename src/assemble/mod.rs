@@ -4,11 +4,13 @@ mod activation;
 mod definition;
 mod documents;
 mod manifest;
+mod quote;
+mod shell;
 mod skeleton;
 #[cfg(test)]
 mod tests;
 
-use crate::base::Epoch;
+use crate::base::{Epoch, Escaped};
 use crate::closure::Closure;
 use crate::environment::Variables;
 use crate::rootfs::{FileId, Metadata, Rootfs, RootfsError};
@@ -79,6 +81,19 @@ pub enum AssembleError {
     /// What we generate and what was packed want the same path.
     #[error("the image's own files do not fit beside the packed ones")]
     Rootfs(#[from] RootfsError),
+    /// The image could not start anything.
+    #[error(
+        "the image would have no working `{shell}`: `{}` is not packed ({why})",
+        Escaped(&missing.to_string_lossy())
+    )]
+    NoShell {
+        /// The shell.
+        shell: &'static str,
+        /// What is not there: the shell, or what loads it.
+        missing: std::path::PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// A document could not be written as JSON.
     #[error("cannot write a document as JSON")]
     Json(#[from] serde_json::Error),
@@ -101,6 +116,7 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled, AssembleError> {
     image.add_root_directories()?;
     image.add_shell_links(assembly.layer.as_deref())?;
     image.add_etc()?;
+    shell::check(image.rootfs(), assembly.layer.as_deref(), &assembly.closure.omissions)?;
     image.add_scripts(&scripts, &labels, &definition)?;
     image.add_text("/.module-export/env.json", &environment, 0o644)?;
     image.add_text("/.module-export/manifest.json", &documents::json(&manifest)?, 0o644)?;

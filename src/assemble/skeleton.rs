@@ -58,6 +58,10 @@ impl Skeleton {
         Self { rootfs, mtime }
     }
 
+    pub(super) fn rootfs(&self) -> &Rootfs {
+        &self.rootfs
+    }
+
     pub(super) fn into_rootfs(self) -> Rootfs {
         self.rootfs
     }
@@ -124,7 +128,7 @@ impl Skeleton {
         definition: &str,
     ) -> Result<(), AssembleError> {
         let labels = documents::json(labels)?;
-        let files: [(&str, &str, u16); 19] = [
+        let files: [(&str, &str, u16); 20] = [
             ("/.module-export/activate.sh", &scripts.activate, 0o644),
             ("/.module-export/enter", activation::ENTER, 0o755),
             ("/.module-export/bash_env", activation::BASH_ENV, 0o644),
@@ -140,6 +144,7 @@ impl Skeleton {
             ("/.singularity.d/env/01-base.sh", "# see 90-environment.sh\n", 0o755),
             ("/.singularity.d/env/90-environment.sh", &scripts.activate, 0o755),
             ("/.singularity.d/env/99-base.sh", activation::BASE_99, 0o755),
+            ("/.singularity.d/env/99-z-guard.sh", &scripts.guard, 0o755),
             ("/.singularity.d/actions/exec", ACTION_EXEC, 0o755),
             ("/.singularity.d/actions/run", ACTION_RUN, 0o755),
             ("/.singularity.d/actions/shell", ACTION_SHELL, 0o755),

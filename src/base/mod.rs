@@ -5,6 +5,7 @@ mod epoch;
 mod escape;
 pub mod fs;
 mod interrupt;
+pub mod path_text;
 mod progress;
 mod size;
 

@@ -233,6 +233,9 @@ fn warnings(context: &Context, frozen: &mut Frozen, closure: &Closure) -> Vec<St
             .map(ToString::to_string),
     );
     warnings.extend(closure.warnings.iter().cloned());
+    if let Some(home) = context.environment.get("HOME") {
+        warnings.extend(super::personal::warnings(frozen, Path::new(home), &closure.rootfs));
+    }
     warnings
 }
 

@@ -54,7 +54,7 @@ pub(super) fn assembly(
         environment: environment(session, frozen, &closure.rootfs, layer.as_deref()),
         unset: frozen.unset.clone(),
         modules: modules(frozen, &closure),
-        guarded: guarded(frozen, &closure),
+        guarded: guarded(frozen, &closure, base),
         base: BaseLayer {
             kind: if base == Base::Host { "host" } else { "compat" }.to_owned(),
             path: layer.clone(),
@@ -155,12 +155,16 @@ fn modules(frozen: &Frozen, closure: &Closure) -> Vec<ManifestModule> {
 }
 
 /// The directories that a host's mount would hide: the stack, or each installation.
-fn guarded(frozen: &Frozen, closure: &Closure) -> Vec<String> {
-    let mut roots: Vec<_> = match &frozen.stack {
+fn guarded(frozen: &Frozen, closure: &Closure, base: Base) -> Vec<String> {
+    let stack: Vec<_> = match &frozen.stack {
         Stack::Eessi(eessi) => vec![eessi.repository.clone()],
         Stack::Site => Vec::new(),
     };
-    let stack = roots.clone();
+    let mut roots = stack.clone();
+    if base == Base::Host {
+        // by this one file its directories are known; runtimes bind others into them
+        roots.extend(std::fs::canonicalize("/bin/sh"));
+    }
     let prefixes = closure.installations.iter().flat_map(|installation| &installation.prefixes);
     let modulefiles =
         closure.installations.iter().filter_map(|installation| installation.modulefile.parent());

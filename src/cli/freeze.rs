@@ -6,13 +6,14 @@ use std::path::Path;
 use super::context::Context;
 use super::diagnose::Failure;
 use super::frozen::Frozen;
+use super::pinned::{pinned_target, request_overrides};
 use crate::base::Escaped;
 use crate::environment::fidelity;
 use crate::environment::{Change, Operation, Variables, leak};
 use crate::modulefile::{Evaluation, EvaluationError, Limits, Pin, Request};
 use crate::session::foreign;
 use crate::session::{Session, SessionModule};
-use crate::stack::{Eessi, LmodInstallation, Stack};
+use crate::stack::{LmodInstallation, Stack};
 
 /// Where programs of the system are, besides those of the stack.
 const SYSTEM_PATH: &[&str] =
@@ -218,8 +219,11 @@ impl Freezer<'_> {
         first: Evaluation,
     ) -> anyhow::Result<(Evaluation, Variables)> {
         let mut start = request.environment.clone();
+        // what a module sets to the value that the session has is no difference to it
+        let touched: BTreeSet<_> = first.changes.iter().map(|c| &c.variable).collect();
         start.retain(|name, _| {
-            name == "PATH" || name == "MODULEPATH" || !first.environment.contains_key(name)
+            let set = touched.contains(name) || first.environment.contains_key(name);
+            name == "PATH" || name == "MODULEPATH" || !set
         });
         start.extend(request_overrides(&request));
         if start == request.environment {
@@ -398,9 +402,11 @@ impl Freezer<'_> {
                 variables.insert(name.clone(), value.clone());
             } else {
                 variables.remove(name);
-                frozen.unset.push(name.clone());
             }
         }
+        let touched: BTreeSet<_> = frozen.evaluation.changes.iter().map(|c| &c.variable).collect();
+        let is_unset = |name: &&String| !variables.contains_key(*name) && leak::is_shell_name(name);
+        frozen.unset = touched.into_iter().filter(is_unset).cloned().collect();
     }
 
     /// The live session as an oracle.
@@ -450,34 +456,6 @@ fn is_overridable(name: &str) -> bool {
         name,
         "EESSI_USE_ARCHDETECT" | "EESSI_USE_ARCHSPEC" | "LMOD_CONFIG_DIR" | "LMOD_PACKAGE_PATH"
     )
-}
-
-/// The words that make EESSI's own scripts and module choose this target, on every machine.
-fn pinned_target(eessi: &Eessi) -> Variables {
-    let mut variables: Variables = [
-        ("EESSI_SOFTWARE_SUBDIR_OVERRIDE", eessi.target.clone()),
-        ("EESSI_ARCHDETECT_OPTIONS_OVERRIDE", eessi.target.clone()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into();
-    if let Some(accelerator) = &eessi.accelerator {
-        variables.insert("EESSI_ACCELERATOR_TARGET_OVERRIDE".to_owned(), accelerator.clone());
-    }
-    variables
-}
-
-fn request_overrides(request: &Request) -> Variables {
-    let names = [
-        "EESSI_SOFTWARE_SUBDIR_OVERRIDE",
-        "EESSI_ARCHDETECT_OPTIONS_OVERRIDE",
-        "EESSI_ACCELERATOR_TARGET_OVERRIDE",
-    ];
-    names
-        .iter()
-        .filter_map(|name| {
-            request.environment.get(*name).map(|value| ((*name).to_owned(), value.clone()))
-        })
-        .collect()
 }
 
 /// Elements that modules add to a path list.

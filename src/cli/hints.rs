@@ -1,6 +1,7 @@
 //! What to do about an error.
 
 use super::diagnose::{Failure, Place, is_interrupt, out_of_space};
+use crate::assemble::AssembleError;
 use crate::base::Escaped;
 use crate::closure::ClosureError;
 use crate::image::ImageError;
@@ -22,6 +23,8 @@ pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
         "start a new shell and load the modules again, or name them: module-export container MODULE… -a AUTHOR"
     } else if let Some(error) = error.downcast_ref() {
         about_closure(error)?
+    } else if let Some(AssembleError::NoShell { .. }) = error.downcast_ref() {
+        "leave less out (--exclude), or export where a shell can be read"
     } else if let Some(ImageError::Changed { .. }) = error.downcast_ref() {
         "export again when nothing writes there, or leave the file out with --exclude"
     } else {

@@ -17,6 +17,8 @@ mod hook;
 mod included;
 mod inspect;
 mod output;
+mod personal;
+mod pinned;
 mod report;
 mod run;
 mod terminal;

@@ -15,6 +15,7 @@ use crate::session::foreign::Foreign;
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     /// The image.
+    #[serde(serialize_with = "crate::base::path_text::one")]
     pub(super) image: PathBuf,
     /// Its size in bytes.
     pub(super) size: ByteSize,
@@ -139,15 +140,14 @@ impl Report {
 }
 
 fn starts_on(manifest: &Manifest) -> String {
-    let targets = manifest.cpu.targets.join(", ");
-    if manifest.cpu.features.is_empty() {
-        format!("any {} CPU ({})", Escaped(&manifest.cpu.architecture), Escaped(&targets))
+    let cpu = &manifest.cpu;
+    let (architecture, targets) = (Escaped(&cpu.architecture), cpu.targets.join(", "));
+    if cpu.is_generic() {
+        format!("any {architecture} CPU ({})", Escaped(&targets))
+    } else if cpu.features.is_empty() {
+        format!("{architecture} CPUs like this machine's; what they must have is not known")
     } else {
-        format!(
-            "{} CPUs with {} ({})",
-            Escaped(&manifest.cpu.architecture),
-            Escaped(&manifest.cpu.features.join(" ")),
-            Escaped(&targets)
-        )
+        let features = cpu.features.join(" ");
+        format!("{architecture} CPUs with {} ({})", Escaped(&features), Escaped(&targets))
     }
 }

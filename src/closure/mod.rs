@@ -93,8 +93,10 @@ pub struct Installation {
     /// `GCC/13.2.0`.
     pub module: String,
     /// Its modulefile.
+    #[serde(serialize_with = "crate::base::path_text::one")]
     pub modulefile: PathBuf,
     /// Its installation prefixes; empty for a module that only sets variables.
+    #[serde(serialize_with = "crate::base::path_text::list")]
     pub prefixes: Vec<PathBuf>,
     /// Files in them.
     pub files: u64,
@@ -106,6 +108,7 @@ pub struct Installation {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Omission {
     /// The file, or the directory with all that is in it.
+    #[serde(serialize_with = "crate::base::path_text::one")]
     pub path: PathBuf,
     /// Why, as a phrase: "build log", "package database", "socket", "not readable".
     pub reason: String,
@@ -115,8 +118,10 @@ pub struct Omission {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BindPoint {
     /// The link in the image.
+    #[serde(serialize_with = "crate::base::path_text::one")]
     pub path: PathBuf,
     /// Where it points.
+    #[serde(serialize_with = "crate::base::path_text::one")]
     pub target: PathBuf,
     /// What a site may bind there, as a phrase.
     pub purpose: String,

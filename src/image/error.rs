@@ -62,6 +62,6 @@ pub enum ImageError {
         path: PathBuf,
     },
     /// The work was stopped on request.
-    #[error(transparent)]
+    #[error("the image is not complete")]
     Interrupted(#[from] Interrupted),
 }

@@ -16,6 +16,7 @@ pub struct Foreign {
     /// What it is.
     pub kind: Kind,
     /// The directory that would have to be packed.
+    #[serde(serialize_with = "crate::base::path_text::one")]
     pub path: PathBuf,
 }
 

@@ -57,7 +57,15 @@ impl Mounted {
             return None;
         }
         std::fs::create_dir(at).unwrap();
-        run(Command::new(program).arg("-o").arg(format!("offset={offset}")).arg(image).arg(at));
+        let mut mount = Command::new(program);
+        let output =
+            mount.arg("-o").arg(format!("offset={offset}")).arg(image).arg(at).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if !is_root() && errors.contains("not permitted") {
+            skip(&format!("no FUSE mounts for users here: {errors}"));
+            return None;
+        }
+        assert!(output.status.success(), "{errors}");
         Some(Self(at.to_owned()))
     }
 }

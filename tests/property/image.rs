@@ -11,6 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
+use crate::common::is_root;
 use crate::image::read::{ours, theirs, without_links};
 use crate::image::squashfs::{unsquashed, write_to};
 use crate::image::tree::{IMPLIED, Shown, assert_same, expected, noise};
@@ -77,8 +78,11 @@ fn contents() -> impl Strategy<Value = Bytes> {
 
 fn metadata() -> impl Strategy<Value = Metadata> {
     (0..0o10000_u16, any::<u32>())
-        // readable by whoever runs this, so that unpacked trees can be compared
-        .prop_map(|(mode, time)| Metadata { mode: mode | 0o700, mtime: Epoch::from_seconds(time) })
+        // what whoever runs this can read and make, so that unpacked trees can be compared
+        .prop_map(|(mode, time)| {
+            let mask = if is_root() { 0o7777 } else { 0o755 };
+            Metadata { mode: mode & mask | 0o700, mtime: Epoch::from_seconds(time) }
+        })
 }
 
 fn things() -> impl Strategy<Value = (Vec<u8>, Thing)> {

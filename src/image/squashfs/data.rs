@@ -224,6 +224,15 @@ fn at_least_one<T>(threads: impl Iterator<Item = std::io::Result<T>>) -> Result<
     Ok(())
 }
 
+/// Ends the reading when it goes, also where no reader could be started.
+struct Ending<'a, 'b>(&'a Reading<'b>);
+
+impl Drop for Ending<'_, '_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// The threads between the sources and the file; made anew for each run, while packer and writer
 /// keep their state.
 #[derive(Clone, Copy)]
@@ -256,19 +265,24 @@ impl Pipeline<'_> {
         let (jobs, work) = bounded(2 * plan.jobs);
         let (events, happening) = bounded(2 * plan.jobs + 8);
         thread::scope(|scope| {
+            let builder = thread::Builder::new;
             let reading = &reading;
-            at_least_one((0..plan.readers).map(|_| {
-                let small = thread::Builder::new().stack_size(READER_STACK_BYTES);
-                small.spawn_scoped(scope, move || reading.run())
-            }))?;
-            at_least_one(codecs.iter_mut().map(|codec| {
-                let work = work.clone();
-                thread::Builder::new().spawn_scoped(scope, move || compress(codec, &work, pool))
-            }))?;
-            drop(work);
-            thread::Builder::new()
+            let _ending = Ending(reading);
+            builder()
                 .spawn_scoped(scope, move || packer.run(&in_order, &jobs, &events))
                 .map_err(ImageError::Threads)?;
+            let read = |_| {
+                let builder = builder().stack_size(READER_STACK_BYTES);
+                builder.spawn_scoped(scope, || reading.run())
+            };
+            at_least_one((0..1).map(read))?;
+            at_least_one(codecs.iter_mut().map(|codec| {
+                let work = work.clone();
+                builder().spawn_scoped(scope, move || compress(codec, &work, pool))
+            }))?;
+            drop(work);
+            // there are many more of these, which may leave no room for others
+            let _ = at_least_one((1..plan.readers).map(read));
             for event in happening {
                 watch.interrupt.check()?;
                 writer.handle(event, pool, watch.progress)?;

@@ -10,8 +10,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::mpsc;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::Digest as _;
@@ -151,10 +150,19 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Leaves nothing to claim: whoever waits for further queues learns that there are none.
+    pub(super) fn close(&self) {
+        self.claims().queues = None;
+    }
+
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        // a reader that panicked has left a valid count behind
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The next large file, or the next small ones that fit in a block together.
     fn claim(&self) -> Option<(Range<usize>, Sender<Piece>)> {
-        // a reader that panicked has left a valid count behind
-        let mut claims = self.claims.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut claims = self.claims();
         let start = claims.next;
         if start >= self.sources.len() {
             claims.queues = None;
