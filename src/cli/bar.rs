@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::base::ByteSize;
 
-/// Width of the bar itself, where there is room for one.
-const BAR: usize = 24;
+/// Widths that the bar itself may have, brackets aside.
+const BAR: std::ops::RangeInclusive<usize> = 6..=30;
 /// Before this much time the rest cannot be told.
 const FIRST_GUESS: Duration = Duration::from_secs(1);
 
@@ -44,8 +44,12 @@ impl Position<'_> {
             }
         };
         if let Some(percent) = self.percent() {
-            let head = format!("{name} [{}] {percent:>3} %", bar(percent));
-            candidates.push(with_facts(&head, facts.len()));
+            let with_bar =
+                |bar: &str| with_facts(&format!("{name} [{bar}] {percent:>3} %"), facts.len());
+            let room = width.saturating_sub(with_bar("").chars().count());
+            if room >= *BAR.start() {
+                candidates.push(with_bar(&bar(percent, room.min(*BAR.end()))));
+            }
         }
         candidates.extend((0..=facts.len()).rev().map(|count| with_facts(&head, count)));
         let fits = |line: &String| line.chars().count() <= width;
@@ -85,17 +89,17 @@ impl Position<'_> {
 
     fn files(&self) -> Option<String> {
         match self.files {
-            (done, Some(all)) => Some(format!("{done} of {all} files")),
-            (0, None) => None,
-            (done, None) => Some(format!("{done} files")),
+            (done, Some(all)) if self.bytes.1.is_none() => Some(format!("{done} of {all} files")),
+            (0, _) => None,
+            (done, _) => Some(format!("{done} files")),
         }
     }
 }
 
-fn bar(percent: u64) -> String {
-    let filled = usize::try_from(percent).unwrap_or(100).min(100) * BAR / 100;
-    let head = if filled < BAR { ">" } else { "" };
-    format!("{:<BAR$}", "=".repeat(filled) + head)
+fn bar(percent: u64, width: usize) -> String {
+    let filled = usize::try_from(percent).unwrap_or(100).min(100) * width / 100;
+    let head = if filled < width { ">" } else { "" };
+    format!("{:<width$}", "=".repeat(filled) + head)
 }
 
 /// Seconds as people say them.
@@ -125,9 +129,10 @@ mod tests {
         for (width, want) in [
             (
                 120,
-                "writing the image [======>                 ]  25 %  135 MB of 540 MB, 2282 of 24146 files, 12 s left",
+                "writing the image [=======>                      ]  25 %  135 MB of 540 MB, 2282 files, 12 s left",
             ),
-            (80, "writing the image  25 %  135 MB of 540 MB, 2282 of 24146 files, 12 s left"),
+            (77, "writing the image [==>       ]  25 %  135 MB of 540 MB, 2282 files, 12 s left"),
+            (70, "writing the image  25 %  135 MB of 540 MB, 2282 files, 12 s left"),
             (60, "writing the image  25 %  135 MB of 540 MB, 12 s left"),
             (40, "writing the image  25 %  12 s left"),
             (25, "writing the image  25 %"),

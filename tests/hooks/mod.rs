@@ -4,6 +4,7 @@
 
 mod extension;
 mod functions;
+mod real;
 mod shells;
 mod words;
 
