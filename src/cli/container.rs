@@ -174,7 +174,8 @@ fn default_name(frozen: &Frozen) -> String {
     let last = frozen.evaluation.modules.last().map_or("modules", |module| &module.full_name);
     let prefix = if matches!(frozen.stack, Stack::Eessi(_)) { "EESSI_" } else { "" };
     let mut name = format!("{prefix}{}", Escaped(last).to_string().replace('/', "_"));
-    name.truncate(name.floor_char_boundary(NAME_BYTES));
+    let boundary = (0..=NAME_BYTES.min(name.len())).rev().find(|&at| name.is_char_boundary(at));
+    name.truncate(boundary.unwrap_or_default());
     name
 }
 

@@ -28,8 +28,8 @@ impl Site {
         if way == Way::Hook {
             script += manual(shell);
         }
-        script +=
-            &format!("module use {}/modulefiles\nmodule load toy\n", self.env.root().display());
+        let root = self.env.root().display().to_string();
+        script += &["module use ", &root, "/modulefiles\nmodule load toy\n"].concat();
         script += text;
         let script = script.replace("$PROGRAM", self.program.to_str().unwrap());
         self.run(shell, way, &script)
