@@ -90,7 +90,10 @@ fn activate(assembly: &Assembly) -> String {
     if !assembly.unset.is_empty() {
         let names = assembly.unset.join(" ");
         // writing to a String cannot fail
-        let _ = writeln!(text, "for __me_k in {names}; do\n    if [ -n \"${{__exported_env__+set}}\" ]; then export \"$__me_k=\"; else unset \"$__me_k\"; fi\ndone");
+        let _ = writeln!(
+            text,
+            "for __me_k in {names}; do\n    if [ -n \"${{__exported_env__+set}}\" ]; then export \"$__me_k=\"; else unset \"$__me_k\"; fi\ndone"
+        );
     }
     for (name, value) in &assembly.environment {
         let _ = writeln!(text, "export {name}={}", quote(value));
@@ -307,7 +310,9 @@ fn help(assembly: &Assembly) -> String {
             "Other CPUs that lack its features are refused; MODULE_EXPORT_TARGET overrides.\n"
         }
         None if assembly.cpu.is_generic() => "Starts on any CPU of that family.\n",
-        None => "Made for CPUs like those of the machine that it comes from; nothing more is known.\n",
+        None => {
+            "Made for CPUs like those of the machine that it comes from; nothing more is known.\n"
+        }
     });
     if assembly.codec.compression == "zstd" {
         text.push_str("Compressed with zstd: kernels before 4.14, and those of EL7 and EL8, cannot mount it.\n");

@@ -83,7 +83,7 @@ pub(super) fn export(
     let path = output.commit()?;
     let (files, content_bytes) = totals(&assembled);
     Ok(Report {
-        image: path,
+        image: absolute(&path),
         size: ByteSize(written.size),
         sha256: written.digest,
         files,
@@ -311,7 +311,7 @@ fn print(words: &Container, report: &Report) -> anyhow::Result<()> {
         writeln!(stdout)?;
     } else {
         use std::os::unix::ffi::OsStrExt as _;
-        stdout.write_all(absolute(&report.image).as_os_str().as_bytes())?;
+        stdout.write_all(report.image.as_os_str().as_bytes())?;
         writeln!(stdout)?;
     }
     Ok(stdout.flush()?)

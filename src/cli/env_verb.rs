@@ -47,7 +47,7 @@ fn evaluate_clean(context: &Context, words: &EnvVerb) -> anyhow::Result<Evaluati
     if let Some(modulepath) = &words.modulepath {
         environment.insert("MODULEPATH".to_owned(), modulepath.clone());
     }
-    let nowhere = environment.get("MODULEPATH").is_none_or(|path| path.is_empty());
+    let nowhere = environment.get("MODULEPATH").is_none_or(String::is_empty);
     if nowhere && !words.modules.is_empty() {
         return Err(Failure::NoModulepath.into());
     }

@@ -28,9 +28,8 @@ impl Site {
         if way == Way::Hook {
             script += manual(shell);
         }
-        script +=
-            &format!("module use {}/modulefiles\nmodule load toy\n", self.env.root().display());
-        script += text;
+        let root = self.env.root().display();
+        let script = script + &format!("module use {root}/modulefiles\nmodule load toy\n") + text;
         let script = script.replace("$PROGRAM", self.program.to_str().unwrap());
         self.run(shell, way, &script)
     }
