@@ -1,5 +1,7 @@
 //! Every start of an image goes through its shell: without one there is no image.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -23,10 +25,7 @@ pub(super) fn check(
     for shell in SHELLS {
         let missing = match found(rootfs, Path::new(shell)) {
             None => Some(PathBuf::from(shell)),
-            Some(Content::Host(file)) => elf::read(file)
-                .ok()
-                .and_then(|facts| facts.interpreter)
-                .filter(|loader| found(rootfs, loader).is_none()),
+            Some(Content::Host(file)) => missing_for(rootfs, file),
             Some(Content::Bytes(_) | Content::Late) => None,
         };
         if let Some(missing) = missing {
@@ -35,6 +34,22 @@ pub(super) fn check(
         }
     }
     Ok(())
+}
+
+/// What the program in `file` needs first of all and the image lacks: its loader, or a library
+/// whose name nothing has.
+fn missing_for(rootfs: &Rootfs, file: &Path) -> Option<PathBuf> {
+    let facts = elf::read(file).ok()?;
+    if let Some(loader) = facts.interpreter.filter(|loader| found(rootfs, loader).is_none()) {
+        return Some(loader);
+    }
+    let mut missing: BTreeSet<OsString> = facts.needed.into_iter().collect();
+    rootfs.walk(|path, node| {
+        if let (Node::File(_) | Node::Symlink(_), Some(name)) = (node, path.as_path().file_name()) {
+            missing.remove(name);
+        }
+    });
+    missing.pop_first().map(PathBuf::from)
 }
 
 /// The contents of the file to which `path` leads.
@@ -51,7 +66,8 @@ fn why(path: &Path, layer: Option<&Path>, omissions: &[Omission]) -> String {
     let in_layer = layer.map(|layer| layer.join(below));
     let places = [Some(path.to_owned()), std::fs::canonicalize(path).ok(), in_layer];
     let of_place = |omission: &&Omission| {
-        places.iter().flatten().any(|place| place.starts_with(&omission.path))
+        let names_it = !path.is_absolute() && omission.path.file_name() == Some(path.as_os_str());
+        names_it || places.iter().flatten().any(|place| place.starts_with(&omission.path))
     };
     match omissions.iter().find(of_place) {
         Some(omission) => omission.reason.clone(),

@@ -137,7 +137,8 @@ pub(super) struct Container {
     #[arg(long)]
     pub(super) strict: bool,
     /// Time of labels and generated files, and ceiling of all others, in seconds since 1970 UTC
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
+    /// [default: `$SOURCE_DATE_EPOCH`]
+    #[arg(long, value_name = "SECONDS")]
     pub(super) epoch: Option<Epoch>,
     #[command(flatten)]
     pub(super) talk: Talk,

@@ -2,14 +2,14 @@
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::{BaseName, Container};
 use super::config::Config;
 use super::context::Context;
 use super::diagnose::Failure;
-use super::finish;
+use super::finish::{self, Wanted};
 use super::freeze::{self, Wish};
 use super::frozen::Frozen;
 use super::output::Output;
@@ -18,7 +18,6 @@ use super::terminal::Terminal;
 use crate::assemble::{self, Assembled, Codec, Identity};
 use crate::base::{ByteSize, Epoch, Escaped, Progress as _};
 use crate::closure::{self, Base, Closure};
-use crate::environment::Variables;
 use crate::image::{self, Compression, SifOptions, SquashfsOptions};
 use crate::stack::Stack;
 
@@ -34,6 +33,8 @@ struct Plan {
     version: String,
     compression: Compression,
     jobs: NonZeroUsize,
+    epoch: Option<Epoch>,
+    include: Vec<PathBuf>,
 }
 
 /// Freezes the session into an image, and says what became of it.
@@ -56,19 +57,14 @@ pub(super) fn export(
     let started = Instant::now();
     let plan = plan(context, words)?;
     terminal.stage("evaluating modulefiles", None, None);
-    let wish = Wish { modules: words.modules.clone(), generic: words.generic };
+    let wish = Wish { modules: words.modules.clone(), generic: words.generic, on_top: false };
     let mut frozen = freeze::freeze(context, &wish)?;
     terminal.finish();
-    let identity = Identity {
-        name: plan.name.clone().unwrap_or_else(|| default_name(&frozen)),
-        authors: plan.authors.clone(),
-        version: plan.version.clone(),
-    };
-    let file_name = format!("{}.{}", identity.name, words.format);
+    let file_name = format!("{}.{}", identity(&plan, &frozen).name, words.format);
     let mut output =
         Output::begin(&words.destination, &file_name, words.tmpdir.as_deref(), words.force)?;
 
-    let closure = resolve(context, words, &frozen, terminal)?;
+    let closure = resolve(context, words, &plan, &frozen, terminal)?;
     let warnings = warnings(context, &mut frozen, &closure);
     if words.strict && !warnings.is_empty() {
         for warning in &warnings {
@@ -76,8 +72,7 @@ pub(super) fn export(
         }
         return Err(Failure::Strict { count: warnings.len() }.into());
     }
-    let assembled =
-        put_together(&context.environment, words, &frozen, closure, identity, plan.compression)?;
+    let assembled = put_together(context, words, &frozen, closure, &plan)?;
     output.check_space(ByteSize(image::estimate_bytes(&assembled.rootfs)))?;
     let written = write(context, words, &plan, &assembled, &mut output, terminal)?;
     let path = output.commit()?;
@@ -100,7 +95,8 @@ pub(super) fn export(
 fn plan(context: &Context, words: &Container) -> anyhow::Result<Plan> {
     let config = Config::read(&context.environment)?;
     let compression = words.compression.or(config.compression).unwrap_or_default();
-    let date = words.epoch.unwrap_or(context.now).date();
+    let epoch = words.epoch.map_or_else(|| source_date_epoch(context), |epoch| Ok(Some(epoch)))?;
+    let date = epoch.unwrap_or(context.now).date();
     let version = match &words.version {
         Some(text) => format!("{date}-{}", printable("the version (-v)", text)?),
         None => date,
@@ -111,6 +107,20 @@ fn plan(context: &Context, words: &Container) -> anyhow::Result<Plan> {
         version,
         compression,
         jobs: words.jobs.or(config.jobs).unwrap_or_else(|| default_jobs(context)),
+        epoch,
+        include: words.include.iter().map(std::path::absolute).collect::<Result<_, _>>()?,
+    })
+}
+
+/// `SOURCE_DATE_EPOCH`, where it is set and not empty.
+fn source_date_epoch(context: &Context) -> Result<Option<Epoch>, Failure> {
+    let text = context.environment.get("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty());
+    let parsed = text.map(|text| text.parse().map_err(|_| text)).transpose();
+    parsed.map_err(|text| {
+        let text = Escaped(text);
+        Failure::Usage(format!(
+            "SOURCE_DATE_EPOCH is `{text}`, not a number of seconds up to 4294967295"
+        ))
     })
 }
 
@@ -163,8 +173,9 @@ fn file_name(name: &str) -> Result<String, Failure> {
 fn default_name(frozen: &Frozen) -> String {
     let last = frozen.evaluation.modules.last().map_or("modules", |module| &module.full_name);
     let prefix = if matches!(frozen.stack, Stack::Eessi(_)) { "EESSI_" } else { "" };
-    let shown = Escaped(last).to_string();
-    format!("{prefix}{}", shown.replace('/', "_")).chars().take(NAME_BYTES / 4).collect()
+    let mut name = format!("{prefix}{}", Escaped(last).to_string().replace('/', "_"));
+    name.truncate(name.floor_char_boundary(NAME_BYTES));
+    name
 }
 
 /// All cores of a batch job; else as many as leave a login node to its other users.
@@ -190,13 +201,12 @@ fn base_of(words: &Container, frozen: &Frozen) -> Result<Base, Failure> {
 fn resolve(
     context: &Context,
     words: &Container,
+    plan: &Plan,
     frozen: &Frozen,
     terminal: &Terminal,
 ) -> anyhow::Result<Closure> {
-    let include = words.include.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?;
-    let home: Vec<_> =
-        context.environment.get("HOME").map(std::path::PathBuf::from).into_iter().collect();
-    let list = |name: &str| -> Vec<std::path::PathBuf> {
+    let home: Vec<_> = context.environment.get("HOME").map(PathBuf::from).into_iter().collect();
+    let list = |name: &str| -> Vec<PathBuf> {
         let list = frozen.variables.get(name).map(|list| crate::session::split_path(list));
         list.unwrap_or_default().into_iter().map(Into::into).collect()
     };
@@ -206,7 +216,7 @@ fn resolve(
         modules: &modules,
         stack: &frozen.stack,
         base: base_of(words, frozen)?,
-        include: &include,
+        include: &plan.include,
         exclude: &words.exclude,
         private: &home,
         path: &path,
@@ -240,21 +250,34 @@ fn warnings(context: &Context, frozen: &mut Frozen, closure: &Closure) -> Vec<St
 }
 
 fn put_together(
-    session: &Variables,
+    context: &Context,
     words: &Container,
     frozen: &Frozen,
     closure: Closure,
-    identity: Identity,
-    compression: Compression,
+    plan: &Plan,
 ) -> anyhow::Result<Assembled> {
     let codec = Codec {
-        compression: compression.name().to_owned(),
-        level: compression.level().map(u32::from),
-        library: compression.library(),
+        compression: plan.compression.name().to_owned(),
+        level: plan.compression.level().map(u32::from),
+        library: plan.compression.library(),
     };
-    let base = base_of(words, frozen)?;
-    let assembly = finish::assembly(session, frozen, closure, identity, codec, base, words.epoch);
+    let wanted = Wanted {
+        identity: identity(plan, frozen),
+        codec,
+        base: base_of(words, frozen)?,
+        epoch: plan.epoch,
+        include: &plan.include,
+    };
+    let assembly = finish::assembly(&context.environment, frozen, closure, wanted);
     Ok(assemble::assemble(assembly)?)
+}
+
+fn identity(plan: &Plan, frozen: &Frozen) -> Identity {
+    Identity {
+        name: plan.name.clone().unwrap_or_else(|| default_name(frozen)),
+        authors: plan.authors.clone(),
+        version: plan.version.clone(),
+    }
 }
 
 fn write(
@@ -265,7 +288,7 @@ fn write(
     output: &mut Output,
     terminal: &Terminal,
 ) -> anyhow::Result<image::Written> {
-    let time = words.epoch.unwrap_or(Epoch::GENERATED);
+    let time = plan.epoch.unwrap_or(Epoch::GENERATED);
     let squashfs = SquashfsOptions {
         compression: plan.compression,
         jobs: plan.jobs,
@@ -317,6 +340,6 @@ fn print(words: &Container, report: &Report) -> anyhow::Result<()> {
     Ok(stdout.flush()?)
 }
 
-fn absolute(path: &Path) -> std::path::PathBuf {
+fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

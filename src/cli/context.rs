@@ -12,7 +12,7 @@ use crate::environment::Variables;
 const EVALUATION_SECONDS: u64 = 30;
 
 /// Environment, time and program.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Context {
     /// Variables whose name and value are UTF-8.
     pub(super) environment: Variables,

@@ -16,11 +16,19 @@ use crate::modulefile::{Evaluation, Limits, Request};
 
 /// Prints the environment.
 pub(super) fn env(context: &Context, words: &EnvVerb, terminal: &Terminal) -> anyhow::Result<()> {
-    let evaluation = if words.clean || words.modulepath.is_some() {
+    let evaluation = if words.clean {
         evaluate_clean(context, words)?
     } else {
-        let wish = Wish { modules: words.modules.clone(), generic: false };
-        freeze::freeze(context, &wish)?.evaluation
+        let on_top = !words.modules.is_empty();
+        let wish = Wish { modules: words.modules.clone(), generic: false, on_top };
+        match &words.modulepath {
+            None => freeze::freeze(context, &wish)?.evaluation,
+            Some(modulepath) => {
+                let mut context = context.clone();
+                context.environment.insert("MODULEPATH".to_owned(), modulepath.clone());
+                freeze::freeze(&context, &wish)?.evaluation
+            }
+        }
     };
     for message in &evaluation.messages {
         let text = format!("{}: {}", Escaped(&message.origin), Escaped(message.text.trim()));

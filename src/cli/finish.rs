@@ -1,7 +1,7 @@
 //! What the image's environment can be only once its files are known.
 
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::diagnose::Failure;
 use super::frozen::Frozen;
@@ -20,6 +20,7 @@ use crate::stack::{Eessi, Stack};
 /// win.
 const IMAGE_VARIABLES: &[(&str, &str)] = &[
     ("BASH_ENV", "/.module-export/bash_env"),
+    ("JULIA_DEPOT_PATH", "/.module-export/home/.julia"),
     ("JULIA_LOAD_PATH", "@:@stdlib"),
     ("LMOD_IGNORE_CACHE", "yes"),
     ("LMOD_SHORT_TIME", "86400"),
@@ -29,16 +30,25 @@ const IMAGE_VARIABLES: &[(&str, &str)] = &[
     ("R_PROFILE_USER", "/.module-export/home/.Rprofile"),
 ];
 
+/// What the user wants of the image.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) identity: Identity,
+    pub(super) codec: Codec,
+    pub(super) base: Base,
+    pub(super) epoch: Option<Epoch>,
+    /// Absolute paths of `--include`.
+    pub(super) include: &'a [PathBuf],
+}
+
 /// Everything that goes into the image.
 pub(super) fn assembly(
     session: &Variables,
     frozen: &Frozen,
     closure: Closure,
-    identity: Identity,
-    codec: Codec,
-    base: Base,
-    epoch: Option<Epoch>,
+    wanted: Wanted,
 ) -> Assembly {
+    let Wanted { identity, codec, base, epoch, include } = wanted;
     let eessi = match &frozen.stack {
         Stack::Eessi(eessi) => Some(eessi),
         Stack::Site => None,
@@ -54,7 +64,7 @@ pub(super) fn assembly(
         environment: environment(session, frozen, &closure.rootfs, layer.as_deref()),
         unset: frozen.unset.clone(),
         modules: modules(frozen, &closure),
-        guarded: guarded(frozen, &closure, base),
+        guarded: guarded(frozen, &closure, base, include),
         base: BaseLayer {
             kind: if base == Base::Host { "host" } else { "compat" }.to_owned(),
             path: layer.clone(),
@@ -93,10 +103,32 @@ fn environment(
     let base = packed(frozen.base_modulepath.clone());
     variables.extend(frozen.module_state(&modulepath, &base));
     variables.insert("MODULEPATH".to_owned(), modulepath.join(":"));
-    if !variables.get("LMOD_CMD").is_some_and(|command| is_packed(rootfs, Path::new(command))) {
-        variables.retain(|name, _| !name.starts_with("LMOD_") || name.starts_with("LMOD_FAMILY_"));
-    }
+    place_lmod(&mut variables, rootfs, layer);
     variables
+}
+
+/// The session's Lmod, where it is packed; else the layer's own (a session may have come to EESSI
+/// from its site's Lmod); else none, and then no setting of it either.
+fn place_lmod(variables: &mut Variables, rootfs: &Rootfs, layer: Option<&Path>) {
+    if variables.get("LMOD_CMD").is_some_and(|command| is_packed(rootfs, Path::new(command))) {
+        return;
+    }
+    let own = layer.map(|layer| layer.join("usr/share/Lmod"));
+    let Some(own) = own.filter(|own| is_packed(rootfs, &own.join("libexec/lmod"))) else {
+        variables.retain(|name, _| !name.starts_with("LMOD_") || name.starts_with("LMOD_FAMILY_"));
+        return;
+    };
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    variables.remove("LMOD_VERSION");
+    for (name, path) in [
+        ("LMOD_CMD", own.join("libexec/lmod")),
+        ("LMOD_DIR", own.join("libexec")),
+        ("LMOD_PKG", own.clone()),
+        ("LMOD_ROOT", own.clone()),
+        ("MODULESHOME", own.clone()),
+    ] {
+        variables.insert(name.to_owned(), text(&path));
+    }
 }
 
 /// Whether `directory` is one where a site may bind its own modules.
@@ -155,7 +187,7 @@ fn modules(frozen: &Frozen, closure: &Closure) -> Vec<ManifestModule> {
 }
 
 /// The directories that a host's mount would hide: the stack, or each installation.
-fn guarded(frozen: &Frozen, closure: &Closure, base: Base) -> Vec<String> {
+fn guarded(frozen: &Frozen, closure: &Closure, base: Base, include: &[PathBuf]) -> Vec<String> {
     let stack: Vec<_> = match &frozen.stack {
         Stack::Eessi(eessi) => vec![eessi.repository.clone()],
         Stack::Site => Vec::new(),
@@ -166,9 +198,10 @@ fn guarded(frozen: &Frozen, closure: &Closure, base: Base) -> Vec<String> {
         roots.extend(std::fs::canonicalize("/bin/sh"));
     }
     let prefixes = closure.installations.iter().flat_map(|installation| &installation.prefixes);
+    let included = include.iter().map(PathBuf::as_path);
     let modulefiles =
         closure.installations.iter().filter_map(|installation| installation.modulefile.parent());
-    for path in prefixes.map(std::path::PathBuf::as_path).chain(modulefiles) {
+    for path in prefixes.map(PathBuf::as_path).chain(modulefiles).chain(included) {
         if !stack.iter().any(|root| path.starts_with(root)) {
             roots.push(path.to_owned());
         }

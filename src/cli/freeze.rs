@@ -72,6 +72,8 @@ pub(super) struct Wish {
     pub(super) modules: Vec<String>,
     /// The CPU family's generic builds.
     pub(super) generic: bool,
+    /// `modules` on top of the loaded modules, rather than in place of them.
+    pub(super) on_top: bool,
 }
 
 /// Evaluates what `wish` asks for.
@@ -179,6 +181,9 @@ impl Freezer<'_> {
         modulepath: &[String],
         warnings: &mut Vec<String>,
     ) -> anyhow::Result<(Evaluation, Variables)> {
+        if wish.on_top {
+            return self.evaluate_on_top(&wish.modules, stack, modulepath);
+        }
         if !wish.modules.is_empty() {
             return self.evaluate_named(&wish.modules, stack, modulepath);
         }
@@ -211,19 +216,24 @@ impl Freezer<'_> {
         self.again_without(request, evaluation)
     }
 
-    /// Modulefiles look at variables, and the session's hold what its modules set: the second
-    /// evaluation starts without these, as the session did.
+    /// Modulefiles look at variables, and the session's hold what its modules set: evaluation
+    /// starts again without these, as the session did. Which they are, an evaluation from a bare
+    /// environment tells, too: a modulefile may set only what is not set yet.
     fn again_without(
         &self,
         request: Request,
         first: Evaluation,
     ) -> anyhow::Result<(Evaluation, Variables)> {
+        let mut touched = touched_by(&first);
+        let bare = request.environment.iter().filter(|(name, _)| is_bare(name));
+        let bare = bare.map(|(name, value)| (name.clone(), value.clone())).collect();
+        // one that fails without the user's own variables tells nothing
+        if let Ok(evaluation) = self.run(&Request { environment: bare, ..request.clone() }) {
+            touched.extend(touched_by(&evaluation));
+        }
         let mut start = request.environment.clone();
-        // what a module sets to the value that the session has is no difference to it
-        let touched: BTreeSet<_> = first.changes.iter().map(|c| &c.variable).collect();
         start.retain(|name, _| {
-            let set = touched.contains(name) || first.environment.contains_key(name);
-            name == "PATH" || name == "MODULEPATH" || !set
+            matches!(name.as_str(), "PATH" | "MODULEPATH") || !touched.contains(name)
         });
         start.extend(request_overrides(&request));
         if start == request.environment {
@@ -240,6 +250,19 @@ impl Freezer<'_> {
         modulepath: &[String],
     ) -> anyhow::Result<(Evaluation, Variables)> {
         let request = self.request(stack, modulepath, names.to_vec());
+        let first = self.run(&request)?;
+        self.again_without(request, first)
+    }
+
+    /// The loaded modules, and then those named.
+    fn evaluate_on_top(
+        &self,
+        names: &[String],
+        stack: &Stack,
+        modulepath: &[String],
+    ) -> anyhow::Result<(Evaluation, Variables)> {
+        let mut request = self.request_for_loaded(stack, modulepath, Strategy::AsAsked);
+        request.load.extend(names.iter().cloned());
         let first = self.run(&request)?;
         self.again_without(request, first)
     }
@@ -270,6 +293,8 @@ impl Freezer<'_> {
             .collect();
         match evaluation {
             Err(error) if absent.is_empty() => Err(error),
+            // each has a build, but not together: what evaluation of all gave counts
+            Ok(_) if absent.is_empty() => self.again_without(request, evaluation?),
             _ => Err(Failure::Cannot(format!(
                 "--generic: no generic build of {}",
                 absent.join(", ")
@@ -456,6 +481,29 @@ fn is_overridable(name: &str) -> bool {
         name,
         "EESSI_USE_ARCHDETECT" | "EESSI_USE_ARCHSPEC" | "LMOD_CONFIG_DIR" | "LMOD_PACKAGE_PATH"
     )
+}
+
+/// What every session has, whatever its user set.
+fn is_bare(name: &str) -> bool {
+    ["EESSI_", "LMOD_"].iter().any(|start| name.starts_with(start))
+        || matches!(
+            name,
+            "EPREFIX"
+                | "HOME"
+                | "LOGNAME"
+                | "MODULEPATH"
+                | "PATH"
+                | "SHELL"
+                | "TERM"
+                | "TMPDIR"
+                | "USER"
+        )
+}
+
+/// The variables that modulefiles set, whether that was a change or not.
+fn touched_by(evaluation: &Evaluation) -> BTreeSet<String> {
+    let changes = evaluation.changes.iter().map(|change| &change.variable);
+    changes.chain(evaluation.environment.keys()).cloned().collect()
 }
 
 /// Elements that modules add to a path list.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::ClosureError;
+use super::scope::is_driver;
 use crate::stack::Eessi;
 
 /// Rules by which a path is left out.
@@ -71,6 +72,11 @@ impl Policy {
         }
         if let Some(reason) = of_this_machine(path, name, kind) {
             return Some(reason);
+        }
+        // a toolkit's own stubs are for linking only
+        let is_stub = path.parent().is_some_and(|parent| parent.ends_with("stubs"));
+        if !kind.is_directory && is_driver(name) && !is_stub {
+            return Some("GPU driver library");
         }
         let by_easybuild = path.parent().is_some_and(|parent| parent.ends_with("easybuild"));
         (!kind.is_directory && by_easybuild && is_build_log(name)).then_some("build log")
@@ -219,6 +225,10 @@ mod tests {
             ("/etc/ssl/private", closed, Some("readable by its owner only")),
             ("/etc/lmod/modulespath", FILE, None),
             ("/home/jane/apps", closed, None),
+            ("/apps/driver/lib/libcuda.so.1", FILE, Some("GPU driver library")),
+            ("/apps/driver/lib/libcuda.so.1", LINK, Some("GPU driver library")),
+            ("/apps/CUDA/lib64/stubs/libcuda.so", FILE, None),
+            ("/apps/CUDA/lib64/libcudart.so", FILE, None),
             ("/r/layer/tmp", DIRECTORY, None),
             ("/r/layer/tmp/x", FILE, Some("temporary file")),
         ] {

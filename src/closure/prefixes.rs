@@ -89,6 +89,8 @@ impl<'a> Surroundings<'a> {
             }
             match self.derive(module, &named) {
                 Some(prefix) if prefix.exists() => found.paths.push(prefix),
+                // a place for a user's data, made when it is first used
+                Some(prefix) if self.private.iter().any(|private| prefix.starts_with(private)) => {}
                 Some(prefix) => gone.push(prefix),
                 None if named.exists() && !is_system(&named) => {
                     let what = "names a path that is not packed, as it may not be its own";

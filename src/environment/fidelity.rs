@@ -21,6 +21,11 @@ pub enum Difference {
         /// What the modulefiles give, and the image will have.
         evaluated: String,
     },
+    /// The session has a value where the modulefiles unset the variable.
+    Unset {
+        /// The variable.
+        variable: String,
+    },
     /// A path list of the session lacks an element that a module adds.
     Missing {
         /// The variable.
@@ -59,6 +64,11 @@ impl fmt::Display for Difference {
                 "{} is not set in this session, but the modules set it to `{}`; the image has that",
                 Escaped(variable),
                 Escaped(evaluated)
+            ),
+            Self::Unset { variable } => write!(
+                f,
+                "{} is set in this session, but the modules unset it; the image does not have it",
+                Escaped(variable)
             ),
             Self::Missing { variable, element, origin } => write!(
                 f,
@@ -99,18 +109,23 @@ pub fn compare(
     known: &BTreeSet<String>,
 ) -> Vec<Difference> {
     let lists = path_lists(changes);
-    let mut differences = Vec::new();
+    let is_set = |name: &str| session.get(name).is_some_and(|live| !live.is_empty());
+    let unset = unset_by(changes).into_iter();
+    let unset =
+        unset.filter(|name| is_set(name) && !evaluated.get(*name).is_some_and(Option::is_some));
+    let mut differences: Vec<_> =
+        unset.map(|name| Difference::Unset { variable: name.to_owned() }).collect();
     for (variable, value) in evaluated {
-        if PERSONAL.contains(&variable.as_str()) {
+        let live = session.get(variable);
+        if PERSONAL.contains(&variable.as_str()) || live == value.as_ref() {
             continue;
         }
-        let live = session.get(variable);
         match (lists.get(variable), value) {
-            (Some(origins), _) => {
+            (Some(origins), _) if is_colon_list(value.as_deref(), origins) => {
                 let value = value.as_deref().unwrap_or_default();
                 compare_lists(variable, live, value, origins, known, &mut differences);
             }
-            (None, Some(value)) if live != Some(value) => differences.push(Difference::Value {
+            (_, Some(value)) if live != Some(value) => differences.push(Difference::Value {
                 variable: variable.clone(),
                 session: live.cloned(),
                 evaluated: value.clone(),
@@ -119,6 +134,19 @@ pub fn compare(
         }
     }
     differences
+}
+
+/// Variables whose last change was to unset them.
+fn unset_by(changes: &[Change]) -> BTreeSet<&str> {
+    let mut unset = BTreeSet::new();
+    for change in changes {
+        if change.operation == Operation::Unset {
+            unset.insert(change.variable.as_str());
+        } else {
+            unset.remove(change.variable.as_str());
+        }
+    }
+    unset
 }
 
 /// Elements of path lists that modules add, each with the module that added it last.
@@ -143,6 +171,12 @@ fn path_lists(changes: &[Change]) -> BTreeMap<String, Origins<'_>> {
     lists
 }
 
+/// Whether a list is one of colons: with another delimiter the elements are not found in it.
+fn is_colon_list(value: Option<&str>, origins: &Origins<'_>) -> bool {
+    let elements: BTreeSet<_> = value.unwrap_or_default().split(':').collect();
+    value.is_none() || origins.keys().any(|element| elements.contains(element))
+}
+
 fn compare_lists(
     variable: &str,
     live: Option<&String>,
@@ -154,6 +188,8 @@ fn compare_lists(
     let split = |text: &str| {
         text.split(':').filter(|e| !e.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     };
+    // also what a module set as a whole before others added to it
+    let ours_all: BTreeSet<_> = split(evaluated).into_iter().collect();
     let ours: Vec<_> =
         split(evaluated).into_iter().filter(|e| origins.contains_key(e.as_str())).collect();
     let live = live.map(|text| split(text)).unwrap_or_default();
@@ -169,7 +205,9 @@ fn compare_lists(
     let mut seen = BTreeSet::new();
     let searched = if SEARCHED.contains(&variable) { &[][..] } else { &live };
     for element in searched {
-        let foreign = !origins.contains_key(element.as_str()) && !known.contains(element);
+        let foreign = !origins.contains_key(element.as_str())
+            && !known.contains(element)
+            && !ours_all.contains(element);
         if foreign && seen.insert(element) {
             differences.push(Difference::Extra {
                 variable: variable.to_owned(),
@@ -251,5 +289,37 @@ mod tests {
         for (path, root, want) in rows {
             assert_eq!(differences(path, root), want, "{path}");
         }
+    }
+
+    #[test]
+    fn lists_that_modules_set_extend_or_write_without_colons_are_no_differences() {
+        let changes = [
+            change("X", Operation::Set("/a:/b".to_owned())),
+            change("X", Operation::Prepend(vec!["/c".to_owned()])),
+            change("F", Operation::Append(vec!["-a".to_owned()])),
+            change("F", Operation::Append(vec!["-b".to_owned()])),
+            change("U", Operation::Unset),
+        ];
+        let variables = |rows: &[(&str, &str)]| -> Variables {
+            rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let evaluated = variables(&[("X", "/c:/a:/b"), ("F", "-a -b")]);
+        let evaluated: BTreeMap<_, _> =
+            evaluated.into_iter().map(|(name, value)| (name, Some(value))).collect();
+        let differences = |rows: &[(&str, &str)]| -> Vec<String> {
+            compare(&variables(rows), &evaluated, &changes, &BTreeSet::new())
+                .iter()
+                .map(ToString::to_string)
+                .collect()
+        };
+        assert_eq!(differences(&[("X", "/c:/a:/b"), ("F", "-a -b")]), [""; 0]);
+        assert_eq!(
+            differences(&[("X", "/c:/a:/zz:/b"), ("F", "-a -c"), ("U", "u")]),
+            [
+                "U is set in this session, but the modules unset it; the image does not have it",
+                "F is `-a -c` in this session, but the modules set it to `-a -b`; the image has the latter",
+                "X holds `/zz` in this session, which no module adds; the image does not have it",
+            ]
+        );
     }
 }

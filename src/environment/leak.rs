@@ -30,6 +30,7 @@ pub const CLEARED: &[&str] = &[
     "MODULES_*",
     "PERL5LIB",
     "PERL5OPT",
+    "PERLLIB",
     "PYTHON*",
     "R_*",
     "VIRTUAL_ENV",

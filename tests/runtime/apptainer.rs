@@ -8,14 +8,14 @@ use crate::common::{Ran, as_ordinary_user, tool};
 
 /// Who runs it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum User {
+pub(super) enum User {
     /// As whom the tests run: root in CI, so that the kernel mounts the image.
     Tests,
     /// Somebody without rights: a user namespace, squashfuse.
     Ordinary,
 }
 
-fn apptainer(exported: &Exported, user: User, words: &[&str]) -> Option<Command> {
+pub(super) fn apptainer(exported: &Exported, user: User, words: &[&str]) -> Option<Command> {
     let mut command = exported.env.command(tool("apptainer")?);
     command.args(words);
     Some(match user {
@@ -25,7 +25,7 @@ fn apptainer(exported: &Exported, user: User, words: &[&str]) -> Option<Command>
 }
 
 /// `apptainer VERB FLAGS… IMAGE COMMAND…`
-fn run(exported: &Exported, user: User, verb: &[&str], command: &[&str]) -> Option<Ran> {
+pub(super) fn run(exported: &Exported, user: User, verb: &[&str], command: &[&str]) -> Option<Ran> {
     let image = exported.image.to_str().unwrap();
     let words: Vec<_> =
         verb.iter().copied().chain([image]).chain(command.iter().copied()).collect();
@@ -34,7 +34,7 @@ fn run(exported: &Exported, user: User, verb: &[&str], command: &[&str]) -> Opti
 
 /// What every start must keep to: nothing on stdout but the command's, nothing on stderr but
 /// Apptainer's own remarks.
-fn quiet(ran: &Ran) -> bool {
+pub(super) fn quiet(ran: &Ran) -> bool {
     ran.stderr
         .lines()
         .all(|line| line.contains("INFO:") || line.contains("WARNING:") || line.is_empty())
@@ -83,7 +83,7 @@ fn module_works_in_bash_in_the_shell_and_as_a_program() {
 }
 
 /// Status and stdout of `apptainer shell` with these lines typed.
-fn shell(exported: &Exported, user: User, typed: &str) -> (i32, String) {
+pub(super) fn shell(exported: &Exported, user: User, typed: &str) -> (i32, String) {
     let image = exported.image.to_str().unwrap();
     let mut command = apptainer(exported, user, &["shell", "-C", image]).unwrap();
     let mut child =

@@ -4,6 +4,7 @@
 mod apptainer;
 mod host;
 mod run;
+mod site;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
