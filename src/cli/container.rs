@@ -173,9 +173,9 @@ fn file_name(name: &str) -> Result<String, Failure> {
 fn default_name(frozen: &Frozen) -> String {
     let last = frozen.evaluation.modules.last().map_or("modules", |module| &module.full_name);
     let prefix = if matches!(frozen.stack, Stack::Eessi(_)) { "EESSI_" } else { "" };
-    let mut name = format!("{prefix}{}", Escaped(last).to_string().replace('/', "_"));
-    name.truncate(name.floor_char_boundary(NAME_BYTES));
-    name
+    let name = format!("{prefix}{}", Escaped(last).to_string().replace('/', "_"));
+    let fits = |&(at, c): &(usize, char)| at + c.len_utf8() <= NAME_BYTES;
+    name.char_indices().take_while(fits).map(|(_, c)| c).collect()
 }
 
 /// All cores of a batch job; else as many as leave a login node to its other users.
