@@ -330,7 +330,7 @@ fn totals(assembled: &Assembled) -> (u64, ByteSize) {
 fn print(words: &Container, report: &Report) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     if words.talk.json {
-        serde_json::to_writer_pretty(&mut stdout, report)?;
+        serde_json::to_writer_pretty(&mut stdout, report).map_err(std::io::Error::from)?;
         writeln!(stdout)?;
     } else {
         use std::os::unix::ffi::OsStrExt as _;
