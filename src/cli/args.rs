@@ -36,11 +36,20 @@ pub(super) enum Verb {
     Inspect(Inspect),
     /// Run a command in an image without any container runtime
     ///
+    /// As in: module-export run GROMACS.sif -- gmx --version
+    ///
     /// Needs user namespaces; where they are forbidden it says so and names the Apptainer command.
     Run(Run),
     /// Print the code that adds `module export …` to a shell
     ///
-    /// In bash: source <(module-export hook bash)
+    /// After Lmod's own start-up file, on the command line or in the shell's own:
+    ///
+    ///   bash   source <(module-export hook bash)
+    ///   zsh    source <(module-export hook zsh)
+    ///   ksh    eval "$(module-export hook ksh)"
+    ///   fish   module-export hook fish | source
+    ///   tcsh   eval `module-export hook tcsh`
+    #[command(verbatim_doc_comment)]
     Hook(Hook),
     /// Make a small sample stack from this machine's own programs, load it, export it, run it
     Demo(Demo),

@@ -26,16 +26,16 @@ impl Position<'_> {
     /// The line, at most `width` columns wide; what matters least goes first.
     pub(super) fn line(&self, width: usize) -> String {
         let name = self.name.to_owned();
+        let left = self.left();
         let facts: Vec<String> =
-            [self.left(), self.bytes(), self.files()].into_iter().flatten().collect();
+            [left.clone(), self.bytes(), self.files()].into_iter().flatten().collect();
         let percent = self.percent().map(|percent| format!(" {percent:>3} %"));
         let head = format!("{name}{}", percent.as_deref().unwrap_or_default());
         let mut candidates = Vec::new();
         let with_facts = |head: &str, count: usize| {
             let mut shown: Vec<&str> = facts.iter().take(count).map(String::as_str).collect();
             // the time left is the first to know and the last to read
-            let first = usize::from(!shown.is_empty());
-            shown.rotate_left(first);
+            shown.rotate_left(usize::from(left.is_some() && count > 0));
             let gap = if percent.is_some() { "  " } else { ": " };
             if shown.is_empty() {
                 head.to_owned()
@@ -152,6 +152,9 @@ mod tests {
         };
         assert_eq!(position.line(80), "finding files");
         position.files.0 = 12;
+        position.bytes.0 = 7;
+        assert_eq!(position.line(80), "finding files: 7 B, 12 files");
+        position.bytes.0 = 0;
         assert_eq!(position.line(80), "finding files: 12 files");
         position.elapsed = Duration::from_secs(61);
         assert_eq!(position.line(80), "finding files: 12 files, 1 min 01 s");

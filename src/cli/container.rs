@@ -78,7 +78,7 @@ pub(super) fn export(
     let path = output.commit()?;
     let (files, content_bytes) = totals(&assembled);
     Ok(Report {
-        image: path,
+        image: absolute(&path),
         size: ByteSize(written.size),
         sha256: written.digest,
         files,
@@ -173,10 +173,9 @@ fn file_name(name: &str) -> Result<String, Failure> {
 fn default_name(frozen: &Frozen) -> String {
     let last = frozen.evaluation.modules.last().map_or("modules", |module| &module.full_name);
     let prefix = if matches!(frozen.stack, Stack::Eessi(_)) { "EESSI_" } else { "" };
-    let mut name = format!("{prefix}{}", Escaped(last).to_string().replace('/', "_"));
-    let boundary = (0..=NAME_BYTES.min(name.len())).rev().find(|&at| name.is_char_boundary(at));
-    name.truncate(boundary.unwrap_or_default());
-    name
+    let name = format!("{prefix}{}", Escaped(last).to_string().replace('/', "_"));
+    let fits = |&(at, c): &(usize, char)| at + c.len_utf8() <= NAME_BYTES;
+    name.char_indices().take_while(fits).map(|(_, c)| c).collect()
 }
 
 /// All cores of a batch job; else as many as leave a login node to its other users.
@@ -331,11 +330,11 @@ fn totals(assembled: &Assembled) -> (u64, ByteSize) {
 fn print(words: &Container, report: &Report) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     if words.talk.json {
-        serde_json::to_writer_pretty(&mut stdout, report)?;
+        serde_json::to_writer_pretty(&mut stdout, report).map_err(std::io::Error::from)?;
         writeln!(stdout)?;
     } else {
         use std::os::unix::ffi::OsStrExt as _;
-        stdout.write_all(absolute(&report.image).as_os_str().as_bytes())?;
+        stdout.write_all(report.image.as_os_str().as_bytes())?;
         writeln!(stdout)?;
     }
     Ok(stdout.flush()?)

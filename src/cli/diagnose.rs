@@ -115,7 +115,9 @@ pub(super) fn report(error: &anyhow::Error, terminal: &super::terminal::Terminal
 
 /// The error with its causes, each once.
 fn in_words(error: &anyhow::Error) -> String {
-    let mut text = String::new();
+    // what we read and write has a name; only stdout has none
+    let stdout = error.is::<std::io::Error>();
+    let mut text = if stdout { "cannot write to stdout".to_owned() } else { String::new() };
     for cause in error.chain() {
         let cause = plain(&cause.to_string());
         if text.is_empty() {
@@ -166,5 +168,7 @@ mod tests {
     fn a_cause_that_its_error_names_is_not_said_twice() {
         let error = anyhow::anyhow!("gone").context("cannot read: gone").context("no image");
         assert_eq!(in_words(&error), "no image: cannot read: gone");
+        let full = anyhow::Error::new(std::io::Error::from_raw_os_error(28));
+        assert_eq!(in_words(&full), "cannot write to stdout: No space left on device");
     }
 }

@@ -13,6 +13,9 @@ pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
     if is_interrupt(error) {
         return None;
     }
+    if error.is::<std::io::Error>() {
+        return None; // a result, not a file of ours
+    }
     if out_of_space(error) {
         return Some("free some space, or choose another directory (-d, --tmpdir)".to_owned());
     }

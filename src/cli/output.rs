@@ -95,17 +95,29 @@ impl Output {
 
 fn part_in(directory: &Path, place: Place) -> anyhow::Result<NamedTempFile> {
     let part = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(directory);
-    let part = part.map_err(|error| match error.kind() {
-        // its own status and way out
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => anyhow::Error::new(error).context(
-            format!("cannot create a file in `{}`", Escaped(&directory.to_string_lossy())),
-        ),
-        _ => Failure::Directory { path: directory.to_owned(), place, problem: "takes no new file" }
-            .into(),
-    })?;
+    let part = part.map_err(|error| takes_nothing(error, directory, place))?;
     // without locks (some network file systems) a killed run's file stays until somebody removes it
     let _ = flock(part.as_file(), FlockOperation::NonBlockingLockExclusive);
     Ok(part)
+}
+
+/// Why nothing can be made in `directory`; a full disk keeps its own status and way out.
+pub(super) fn takes_nothing(
+    error: std::io::Error,
+    directory: &Path,
+    place: Place,
+) -> anyhow::Error {
+    let problem = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            let shown = directory.to_string_lossy();
+            return anyhow::Error::new(error)
+                .context(format!("cannot create a file in `{}`", Escaped(&shown)));
+        }
+        ErrorKind::NotFound if !directory.exists() => "does not exist",
+        ErrorKind::PermissionDenied => "is not writable for you",
+        _ => "takes no new file",
+    };
+    Failure::Directory { path: directory.to_owned(), place, problem }.into()
 }
 
 /// A copy of `part` in `directory`, which is on another file system.

@@ -9,8 +9,9 @@ use anyhow::Context as _;
 
 use super::args::Run;
 use super::context::Context;
-use super::diagnose::Failure;
+use super::diagnose::{Failure, Place};
 use super::enter;
+use super::output::takes_nothing;
 use super::terminal::Terminal;
 use crate::base::Escaped;
 use crate::image;
@@ -20,9 +21,11 @@ const SCRATCH: &str = "module-export-run-";
 
 /// Unpacks the image into scratch, runs the command in it, and clears the scratch away.
 pub(super) fn run(context: &Context, words: &Run, terminal: &Terminal) -> anyhow::Result<ExitCode> {
-    let scratch =
-        tempfile::Builder::new().prefix(SCRATCH).tempdir_in(scratch_parent(context, words));
-    let scratch = scratch.context("cannot make a scratch directory (--tmpdir chooses where)")?;
+    let parent = scratch_parent(context, words);
+    let scratch = tempfile::Builder::new()
+        .prefix(SCRATCH)
+        .tempdir_in(&parent)
+        .map_err(|error| takes_nothing(error, &parent, Place::Scratch))?;
     let root = scratch.path().join("root");
     image::read::unpack(&words.image, &root, terminal, &context.interrupt)?;
     crate::base::Progress::finish(terminal);

@@ -10,6 +10,14 @@ fn site(env: &TestEnv) {
         format!("setenv(\"EBROOTHELLO\", \"{}\")\n", env.root().join("sw/Hello").display()),
     );
     env.program("sw/Hello/bin/hello", "#!/bin/sh\necho hello\n");
+    for (name, text) in [
+        ("Tcl/1.0", "#%Module\nsetenv X y\n"),
+        ("Broken/1.0.lua", "setenv(\"X\",\n"),
+        ("Rival/1.0.lua", "conflict(\"Hello\")\n"),
+        ("Hidden/.1.0.lua", "setenv(\"X\", \"y\")\n"),
+    ] {
+        env.write(format!("modules/{name}"), text);
+    }
 }
 
 fn files(env: &TestEnv) -> usize {
@@ -38,6 +46,31 @@ fn each_refusal_says_what_to_do_and_has_its_status() {
         (2, "container Hello/1.0 -a A --compression lzma", "lzma", "gzip"),
         (2, "container Hello/1.0 -a A --epoch -1", "-1", ""),
         (2, "container --nonsense", "--nonsense", ""),
+        (1, "container Hello/9 -a A", "no such module: `Hello/9`", "did you mean `Hello/1.0`?"),
+        (1, "container Zebra Hello -a A", "no such module: `Zebra`", "`module avail` lists"),
+        (
+            1,
+            "container Hello Tcl -a A",
+            "Tcl modulefiles are not supported yet",
+            "without this module",
+        ),
+        (1, "container Hello Broken -a A", "Broken/1.0.lua, line", "the modulefile is at fault"),
+        (1, "container Hello Rival -a A", "`Rival/1.0` cannot be loaded", "without this module"),
+        (1, "container Hello Hidden -a A", "no such module: `Hidden`", "a hidden one in full"),
+        (1, "container Hello/1.0 -a A -d /proc", "`/proc` for the image", "-d"),
+        (
+            1,
+            "container Hello/1.0 -a A --tmpdir gone",
+            "`gone` for scratch does not exist",
+            "--tmpdir",
+        ),
+        (1, "container Hello/1.0 -a A --include /gone", "`/gone`", "--include"),
+        (2, "container Hello/1.0 -a A --exclude [", "`[` is not a pattern", "give a pattern"),
+        (2, "env Hello/1.0 --lmod-version new", "'new'", "8.7.49"),
+        (3, "env GSL", "MODULEPATH is not set", "start Lmod first"),
+        (1, "inspect gone.sif", "cannot open `gone.sif`: No such file or directory\n", ""),
+        (1, "run taken.sif --tmpdir gone", "`gone` for scratch does not exist", "--tmpdir"),
+        (1, "run taken.sif", "`taken.sif` is no readable image", ""),
     ];
     for (status, words, said, way_out) in rows {
         let mut command = module_export(&env, &[].into(), words);

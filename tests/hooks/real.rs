@@ -28,9 +28,8 @@ impl Site {
         if way == Way::Hook {
             script += manual(shell);
         }
-        let root = self.env.root().display().to_string();
-        script += &["module use ", &root, "/modulefiles\nmodule load toy\n"].concat();
-        script += text;
+        let root = self.env.root().display();
+        let script = script + &format!("module use {root}/modulefiles\nmodule load toy\n") + text;
         let script = script.replace("$PROGRAM", self.program.to_str().unwrap());
         self.run(shell, way, &script)
     }
