@@ -12,6 +12,7 @@ use super::args::{Cli, Demo, Verb};
 use super::context::Context;
 use super::diagnose::Failure;
 use super::terminal::Terminal;
+use crate::base::Escaped;
 use crate::base::fs::PathContext as _;
 use crate::environment::Variables;
 
@@ -85,24 +86,21 @@ pub(super) fn demo(context: &Context, words: &Demo, terminal: &Terminal) -> anyh
     terminal.say(&format!(
         "1. a sample stack of {} modules in {}",
         SAMPLES.len(),
-        directory.display()
+        Escaped(&directory.to_string_lossy())
     ));
     for sample in SAMPLES {
         install(context, sample, &directory)?;
     }
     terminal.say("2. module-export container Report/3.0 -a \"A. Author\" --base host");
     let image = export(context, &directory, terminal)?;
-    terminal.say(&format!("3. module-export run {} -- report", image.display()));
+    terminal.say(&format!("3. module-export run {} -- report", Escaped(&image.to_string_lossy())));
     let answer = run(context, &image)?;
     if answer.trim() != ANSWER {
-        bail!(
-            "the image answered `{}` where `{ANSWER}` is right",
-            crate::base::Escaped(answer.trim())
-        );
+        bail!("the image answered `{}` where `{ANSWER}` is right", Escaped(answer.trim()));
     }
-    terminal.say(&format!("   it answers: {}  (right)", answer.trim()));
+    terminal.say(&format!("   it answers: {}  (right)", Escaped(answer.trim())));
     if words.keep.is_some() {
-        terminal.say(&format!("kept: {}", image.display()));
+        terminal.say(&format!("kept: {}", Escaped(&image.to_string_lossy())));
     } else {
         terminal.say("all of it removed again; --keep DIR keeps it");
     }
@@ -129,7 +127,7 @@ fn install(context: &Context, sample: &Sample, directory: &Path) -> anyhow::Resu
         let found = find(context, program)?;
         let options = fs_extra::file::CopyOptions::new().overwrite(true);
         fs_extra::file::copy(&found, bin.join(program), &options)
-            .with_context(|| format!("cannot copy `{}`", found.display()))?;
+            .with_context(|| format!("cannot copy `{}`", Escaped(&found.to_string_lossy())))?;
         make_executable(&bin.join(program))?;
     }
     if let Some((name, text)) = sample.script {

@@ -22,6 +22,8 @@ mod personal;
 mod pinned;
 mod report;
 mod run;
+mod scratch;
+mod stale;
 mod terminal;
 
 use std::ffi::OsString;
@@ -80,7 +82,8 @@ fn evaluate() -> ExitCode {
 fn enter_image(words: &[OsString]) -> ExitCode {
     match enter::enter(words) {
         Ok(never) => match never {},
-        Err(error) if error.is::<enter::Forbidden>() => ExitCode::from(enter::NO_NAMESPACES),
+        // `run` explains it
+        Err(error) if error.is::<enter::Forbidden>() => ExitCode::FAILURE,
         Err(error) => diagnose::report(&error, &Terminal::plain(false)),
     }
 }

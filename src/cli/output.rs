@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rustix::fs::{FlockOperation, flock};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, PersistError};
 
 use super::diagnose::{Failure, Place};
+use super::stale;
 use crate::base::fs::{PathContext as _, sorted_dir};
 use crate::base::{ByteSize, Escaped};
 
-/// Unfinished images are named `.module-export-XXXXXX.part`; who writes one holds a lock on it.
+/// Unfinished images are named `.module-export-HOST-XXXXXX.part`; who writes one holds a lock on it.
 const PREFIX: &str = ".module-export-";
 const SUFFIX: &str = ".part";
 
@@ -51,13 +52,7 @@ impl Output {
     /// Fails unless the file systems of the part and of the destination have room for `needed`.
     pub(super) fn check_space(&self, needed: ByteSize) -> anyhow::Result<()> {
         for path in [self.part.path(), &self.path] {
-            let directory = parent(path);
-            let available = available(directory)?;
-            if available < needed {
-                return Err(
-                    Failure::NoSpace { path: directory.to_owned(), needed, available }.into()
-                );
-            }
+            check_room(parent(path), needed)?;
         }
         Ok(())
     }
@@ -72,29 +67,46 @@ impl Output {
         let Self { part, path, replace } = self;
         let directory = parent(&path).to_owned();
         part.as_file().sync_all().at("write", part.path())?;
-        let part = if same_file_system(part.path(), &directory) {
-            part
-        } else {
-            moved(&part, &directory)?
-        };
-        let mode = 0o755 & !umask();
-        part.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(mode))
-            .at("set the mode of", part.path())?;
-        let result = if replace { part.persist(&path) } else { part.persist_noclobber(&path) };
-        result.map_err(|error| match error.error.kind() {
-            ErrorKind::AlreadyExists => anyhow::Error::new(Failure::NameTaken(path.clone())),
-            _ => anyhow::Error::new(error.error)
-                .context(format!("cannot give the image its name `{}`", path.display())),
-        })?;
+        if let Err(error) = named(part, &path, replace) {
+            if error.error.kind() != ErrorKind::CrossesDevices {
+                return Err(not_named(error.error, &path));
+            }
+            // before a long copy that would come to nothing
+            if !replace && path.symlink_metadata().is_ok() {
+                return Err(Failure::NameTaken(path).into());
+            }
+            let copy = copied(&error.file, &directory)?;
+            named(copy, &path, replace).map_err(|error| not_named(error.error, &path))?;
+        }
         // the name survives a crash only once its directory is on disk; some file systems cannot
         let _ = File::open(&directory).and_then(|directory| directory.sync_all());
         Ok(path)
     }
 }
 
+/// Whether a rename will do is for the rename to say: two mounts of one file system are two.
+fn named(part: NamedTempFile, path: &Path, replace: bool) -> Result<(), PersistError> {
+    let mode = std::fs::Permissions::from_mode(0o755 & !umask());
+    if let Err(error) = part.as_file().set_permissions(mode) {
+        return Err(PersistError { error, file: part });
+    }
+    let result = if replace { part.persist(path) } else { part.persist_noclobber(path) };
+    result.map(drop)
+}
+
+fn not_named(error: std::io::Error, path: &Path) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::AlreadyExists => Failure::NameTaken(path.to_owned()).into(),
+        _ => anyhow::Error::new(error).context(format!(
+            "cannot give the image its name `{}`",
+            Escaped(&path.to_string_lossy())
+        )),
+    }
+}
+
 fn part_in(directory: &Path, place: Place) -> anyhow::Result<NamedTempFile> {
-    let part = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(directory);
+    let prefix = stale::prefix(PREFIX);
+    let part = tempfile::Builder::new().prefix(&prefix).suffix(SUFFIX).tempfile_in(directory);
     let part = part.map_err(|error| takes_nothing(error, directory, place))?;
     // without locks (some network file systems) a killed run's file stays until somebody removes it
     let _ = flock(part.as_file(), FlockOperation::NonBlockingLockExclusive);
@@ -120,14 +132,26 @@ pub(super) fn takes_nothing(
     Failure::Directory { path: directory.to_owned(), place, problem }.into()
 }
 
-/// A copy of `part` in `directory`, which is on another file system.
-fn moved(part: &NamedTempFile, directory: &Path) -> anyhow::Result<NamedTempFile> {
+/// A copy of `part` in `directory`, which no rename reaches.
+fn copied(part: &NamedTempFile, directory: &Path) -> anyhow::Result<NamedTempFile> {
+    let needed = ByteSize(part.as_file().metadata().at("look at", part.path())?.len());
+    check_room(directory, needed)?;
     let copy = part_in(directory, Place::Destination)?;
     let options = fs_extra::file::CopyOptions::new().overwrite(true).buffer_size(1 << 20);
-    fs_extra::file::copy(part.path(), copy.path(), &options)
-        .with_context(|| format!("cannot move the finished image to `{}`", directory.display()))?;
+    fs_extra::file::copy(part.path(), copy.path(), &options).with_context(|| {
+        format!("cannot move the finished image to `{}`", Escaped(&directory.to_string_lossy()))
+    })?;
     copy.as_file().sync_all().at("write", copy.path())?;
     Ok(copy)
+}
+
+/// Fails unless the file system of `directory` has `needed` bytes free.
+pub(super) fn check_room(directory: &Path, needed: ByteSize) -> anyhow::Result<()> {
+    let available = available(directory)?;
+    if available < needed {
+        return Err(Failure::NoSpace { path: directory.to_owned(), needed, available }.into());
+    }
+    Ok(())
 }
 
 fn check_directory(directory: &Path, place: Place) -> anyhow::Result<()> {
@@ -149,18 +173,14 @@ fn check_directory(directory: &Path, place: Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes unfinished images that nobody holds a lock on.
+/// Removes unfinished images of this host that nobody holds a lock on.
 fn remove_stale(directory: &Path) {
+    let prefix = stale::prefix(PREFIX);
     for name in sorted_dir(directory).unwrap_or_default() {
-        let is_part =
-            name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
+        let is_part = name.to_str().is_some_and(|name| stale::is_named(name, &prefix, SUFFIX));
         let path = directory.join(name);
         let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
-        if !is_part || !is_file {
-            continue;
-        }
-        let Ok(file) = File::open(&path) else { continue };
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        if is_part && is_file && stale::locked(&path).is_some() {
             // somebody else's: not ours to remove, and then it fails
             let _ = std::fs::remove_file(&path);
         }
@@ -170,12 +190,6 @@ fn remove_stale(directory: &Path) {
 fn available(directory: &Path) -> anyhow::Result<ByteSize> {
     let space = rustix::fs::statvfs(directory).at("ask for the free space of", directory)?;
     Ok(ByteSize(space.f_bavail.saturating_mul(space.f_frsize)))
-}
-
-fn same_file_system(file: &Path, directory: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let device = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.dev()).ok();
-    device(file) == device(directory)
 }
 
 fn parent(path: &Path) -> &Path {
@@ -236,13 +250,54 @@ mod tests {
     #[test]
     fn what_a_killed_run_left_is_cleared_and_a_running_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join(".module-export-dead.part"), "half").unwrap();
+        let dead = format!("{}dead00.part", stale::prefix(PREFIX));
+        std::fs::write(directory.path().join(&dead), "half").unwrap();
         let running = Output::begin(directory.path(), "a.sif", None, false).unwrap();
-        assert!(!names(directory.path()).contains(&".module-export-dead.part".to_owned()));
+        assert!(!names(directory.path()).contains(&dead));
         drop(Output::begin(directory.path(), "b.sif", None, false).unwrap());
         assert!(running.part.path().exists());
         running.commit().unwrap();
         assert_eq!(names(directory.path()), ["a.sif"]);
+    }
+
+    #[test]
+    fn what_another_host_may_be_writing_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let ours = stale::prefix(PREFIX);
+        let others = [
+            ".module-export-elsewhere.example-abc123.part".to_owned(),
+            format!("{ours}1-abc123.part"),
+        ];
+        for other in &others {
+            std::fs::write(directory.path().join(other), "half").unwrap();
+        }
+        Output::begin(directory.path(), "a.sif", None, false).unwrap().commit().unwrap();
+        let left = names(directory.path());
+        assert!(others.iter().all(|other| left.contains(other)), "{left:?}");
+    }
+
+    #[test]
+    fn an_image_built_where_no_rename_reaches_is_copied() {
+        let (build, directory) =
+            (tempfile::tempdir_in("/dev/shm").unwrap(), tempfile::tempdir().unwrap());
+        for (replace, text) in [(false, "one"), (true, "two")] {
+            let build = Some(build.path());
+            let mut output = Output::begin(directory.path(), "x.sif", build, replace).unwrap();
+            output.file().write_all(text.as_bytes()).unwrap();
+            let path = output.commit().unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+            let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o755 & !umask());
+        }
+        assert_eq!(names(directory.path()), ["x.sif"]);
+        assert_eq!(names(build.path()), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_copy_is_not_begun_where_it_has_no_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = check_room(directory.path(), ByteSize(u64::MAX)).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(Failure::NoSpace { .. })), "{error}");
     }
 
     #[test]

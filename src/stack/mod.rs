@@ -6,6 +6,7 @@ mod specs;
 
 use std::path::PathBuf;
 
+use crate::base::Escaped;
 use crate::environment::Variables;
 
 pub use eessi::Eessi;
@@ -33,13 +34,13 @@ pub enum StackError {
         missing: &'static str,
     },
     /// `EESSI_PREFIX` is of another form than `<repository>/versions/<version>`.
-    #[error("`EESSI_PREFIX` is `{}`, not `<repository>/versions/<version>`", .0.display())]
+    #[error("`EESSI_PREFIX` is `{}`, not `<repository>/versions/<version>`", Escaped(&.0.to_string_lossy()))]
     NotAVersion(PathBuf),
     /// `EESSI_SOFTWARE_SUBDIR` would lead out of the stack.
-    #[error("`EESSI_SOFTWARE_SUBDIR` is `{0}`, which is not a CPU target")]
+    #[error("`EESSI_SOFTWARE_SUBDIR` is `{}`, which is not a CPU target", Escaped(.0))]
     NotATarget(String),
     /// A directory that the session speaks of is not there.
-    #[error("the session uses EESSI at `{}`, which is not there", .0.display())]
+    #[error("the session uses EESSI at `{}`, which is not there", Escaped(&.0.to_string_lossy()))]
     Gone(PathBuf),
 }
 
@@ -51,5 +52,22 @@ impl Stack {
     /// [`StackError`] if the variables contradict each other or what is on disk.
     pub fn detect(environment: &Variables) -> Result<Self, StackError> {
         Ok(Eessi::detect(environment)?.map_or(Self::Site, Self::Eessi))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_session_reaches_a_terminal_as_it_is() {
+        let text = "/x/\u{1b}[31mred";
+        for error in [
+            StackError::NotAVersion(text.into()),
+            StackError::NotATarget(text.to_owned()),
+            StackError::Gone(text.into()),
+        ] {
+            assert!(error.to_string().contains("/x/\\u{1b}[31mred"), "{error:?}");
+        }
     }
 }
