@@ -11,7 +11,6 @@ use rustix::fs::{FlockOperation, flock};
 use super::diagnose::Place;
 use super::output::takes_nothing;
 use super::stale;
-use crate::base::Escaped;
 use crate::base::fs::sorted_dir;
 
 /// Scratch directories are named `module-export-run-HOST-XXXXXX`.
