@@ -6,10 +6,11 @@ use std::path::Path;
 use super::context::Context;
 use super::diagnose::Failure;
 use super::frozen::Frozen;
+use super::ownership::{elements_of, is_bare, is_overridable, is_site_word, touched_by};
 use super::pinned::{pinned_target, request_overrides};
 use crate::base::Escaped;
 use crate::environment::fidelity;
-use crate::environment::{Change, Operation, Variables, leak};
+use crate::environment::{Variables, leak};
 use crate::modulefile::{Evaluation, EvaluationError, Limits, Pin, Request};
 use crate::session::foreign;
 use crate::session::{Session, SessionModule};
@@ -467,56 +468,6 @@ enum Strategy {
     AsAsked,
     /// Each by itself, in load order; nothing else.
     InLoadOrder,
-}
-
-/// A word with which a site or user steers EESSI's own modulefile.
-fn is_site_word(name: &str) -> bool {
-    name.starts_with("EESSI_MODULE_") && name != "EESSI_MODULEPATH"
-}
-
-/// Variables of the init that a user may have set to something else, without effect on the
-/// modules: two switches, and where Lmod finds extensions such as ours.
-fn is_overridable(name: &str) -> bool {
-    matches!(
-        name,
-        "EESSI_USE_ARCHDETECT" | "EESSI_USE_ARCHSPEC" | "LMOD_CONFIG_DIR" | "LMOD_PACKAGE_PATH"
-    )
-}
-
-/// What every session has, whatever its user set.
-fn is_bare(name: &str) -> bool {
-    ["EESSI_", "LMOD_"].iter().any(|start| name.starts_with(start))
-        || matches!(
-            name,
-            "EPREFIX"
-                | "HOME"
-                | "LOGNAME"
-                | "MODULEPATH"
-                | "PATH"
-                | "SHELL"
-                | "TERM"
-                | "TMPDIR"
-                | "USER"
-        )
-}
-
-/// The variables that modulefiles set, whether that was a change or not.
-fn touched_by(evaluation: &Evaluation) -> BTreeSet<String> {
-    let changes = evaluation.changes.iter().map(|change| &change.variable);
-    changes.chain(evaluation.environment.keys()).cloned().collect()
-}
-
-/// Elements that modules add to a path list.
-fn elements_of<'a>(changes: &'a [Change], variable: &str) -> BTreeSet<&'a str> {
-    changes
-        .iter()
-        .filter(|change| change.variable == variable)
-        .flat_map(|change| match &change.operation {
-            Operation::Prepend(elements) | Operation::Append(elements) => elements.as_slice(),
-            Operation::Set(_) | Operation::Push(_) | Operation::Unset | Operation::Remove(_) => &[],
-        })
-        .map(String::as_str)
-        .collect()
 }
 
 fn text(path: impl AsRef<Path>) -> String {

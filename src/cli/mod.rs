@@ -17,6 +17,7 @@ mod hook;
 mod included;
 mod inspect;
 mod output;
+mod ownership;
 mod personal;
 mod pinned;
 mod report;
