@@ -59,6 +59,9 @@ pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
     if is_interrupt(error) {
         return 130;
     }
+    if broken_pipe(error) {
+        return 0; // the work is done, and who asked for its result has seen enough
+    }
     if out_of_space(error) {
         return 4;
     }
@@ -137,12 +140,10 @@ fn plain(text: &str) -> String {
     if number.parse::<u16>().is_ok() { format!("{words}{}", plain(after)) } else { text.to_owned() }
 }
 
+/// Whether whoever read our stdout has gone; other pipes' errors say more than the system's words.
 fn broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-    })
+    let error: Option<&std::io::Error> = error.downcast_ref();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]
@@ -168,6 +169,8 @@ mod tests {
     fn a_cause_that_its_error_names_is_not_said_twice() {
         let error = anyhow::anyhow!("gone").context("cannot read: gone").context("no image");
         assert_eq!(in_words(&error), "no image: cannot read: gone");
+        let pipe = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert_eq!(exit_code(&anyhow::Error::new(pipe)), 0);
         let full = anyhow::Error::new(std::io::Error::from_raw_os_error(28));
         assert_eq!(in_words(&full), "cannot write to stdout: No space left on device");
     }

@@ -105,7 +105,7 @@ fn names_authors_and_versions_are_those_that_were_asked_for() {
         module_export(&env, &session, &format!("container --epoch 1795305600 --json {FAST}"));
     command.args(["-a", "O'Hara \"Jane\" <j@x.org>", "-a", "B", "-n", "../x", "-v", "two words"]);
     let report: Value = serde_json::from_str(&env.run(&mut command).success()).unwrap();
-    assert_eq!(report["image"], "./.._x.sif");
+    assert_eq!(report["image"], "$ROOT/work/.._x.sif");
     assert!(env.work().join(".._x.sif").is_file());
     let manifest = &report["manifest"];
     assert_eq!(manifest["authors"], serde_json::json!(["O'Hara \"Jane\" <j@x.org>", "B"]));
