@@ -30,10 +30,10 @@ const LOADER: &[&str] = &["LD_LIBRARY_PATH", "LD_PRELOAD", "LD_AUDIT"];
 
 /// Unpacks the image into scratch, runs the command in it, and clears the scratch away.
 pub(super) fn run(context: &Context, words: &Run, terminal: &Terminal) -> anyhow::Result<ExitCode> {
-    let image = Image::open(&words.image)?;
-    check_is_ours(&image, &words.image)?;
     let parent = scratch_parent(context, words);
     let scratch = Scratch::new(&parent)?;
+    let image = Image::open(&words.image)?;
+    check_is_ours(&image, &words.image)?;
     check_room(&parent, unpacked_size(&image, &context.interrupt)?)?;
     let root = scratch.root();
     read::unpack(&words.image, &root, terminal, &context.interrupt)?;
