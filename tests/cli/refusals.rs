@@ -69,7 +69,7 @@ fn each_refusal_says_what_to_do_and_has_its_status() {
         (2, "env Hello/1.0 --lmod-version new", "'new'", "8.7.49"),
         (3, "env GSL", "MODULEPATH is not set", "start Lmod first"),
         (1, "inspect gone.sif", "cannot open `gone.sif`: No such file or directory\n", ""),
-        (1, "run taken.sif --tmpdir gone", "`gone` for scratch does not exist", "--tmpdir"),
+        (1, "run taken.sif --tmpdir gone", "gone` for scratch does not exist", "--tmpdir"),
         (1, "run taken.sif", "`taken.sif` is no readable image", ""),
     ];
     for (status, words, said, way_out) in rows {
