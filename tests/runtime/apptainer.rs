@@ -42,7 +42,8 @@ pub(super) fn quiet(ran: &Ran) -> bool {
 
 #[test]
 fn programs_of_the_modules_run_with_nothing_of_the_host() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     let target = &exported.session["EESSI_SOFTWARE_SUBDIR"];
     let answer = format!("{target} J0(1)=0.765198 dot=30\n");
     for user in [User::Tests, User::Ordinary] {
@@ -63,7 +64,8 @@ fn programs_of_the_modules_run_with_nothing_of_the_host() {
 
 #[test]
 fn module_works_in_bash_in_the_shell_and_as_a_program() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     for user in [User::Tests, User::Ordinary] {
         let exec = |command: &[&str]| run(exported, user, &["exec", "-C"], command);
         let Some(ran) = exec(&["module", "--terse", "list"]) else { return };
@@ -95,7 +97,8 @@ pub(super) fn shell(exported: &Exported, user: User, typed: &str) -> (i32, Strin
 
 #[test]
 fn inspect_help_test_and_run_answer() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     let answer = |verb: &[&str], command: &[&str]| {
         run(exported, User::Tests, verb, command).map(Ran::success)
     };
@@ -110,7 +113,8 @@ fn inspect_help_test_and_run_answer() {
 
 #[test]
 fn a_session_that_leaks_in_changes_nothing() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     for user in [User::Tests, User::Ordinary] {
         let show = [
             "bash",
@@ -145,7 +149,8 @@ fn a_session_that_leaks_in_changes_nothing() {
 
 #[test]
 fn the_callers_own_words_win_over_the_image() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     let print = ["bash", "-c", "echo $PYTHONPATH $EBROOTGSL"];
     let Some(ran) = run(
         exported,
@@ -160,7 +165,8 @@ fn the_callers_own_words_win_over_the_image() {
 
 #[test]
 fn a_mount_over_the_packed_stack_is_noticed_and_may_be_refused() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     let exec = |flags: &[&str]| {
         let verb: Vec<_> = ["exec", "-C"].into_iter().chain(flags.iter().copied()).collect();
         run(exported, User::Tests, &verb, &["true"])
@@ -185,7 +191,8 @@ fn a_mount_over_the_packed_stack_is_noticed_and_may_be_refused() {
 
 #[test]
 fn a_cpu_without_the_features_is_told_so_and_generic_runs_anywhere() {
-    let Some(tuned) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let tuned = &*shared;
     if tuned.session["EESSI_SOFTWARE_SUBDIR"].ends_with("generic") {
         return crate::common::skip("this CPU has no tuned build in the look-alike");
     }

@@ -7,7 +7,7 @@ mod run;
 mod site;
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::cli::session::{eessi, module_export};
 use crate::common::TestEnv;
@@ -19,10 +19,18 @@ pub(crate) struct Exported {
     pub(crate) image: PathBuf,
 }
 
-/// MiniSim, tuned for this CPU where the look-alike is; made once for all tests of this process.
-pub(crate) fn minisim() -> Option<&'static Exported> {
-    static EXPORTED: OnceLock<Option<Exported>> = OnceLock::new();
-    EXPORTED.get_or_init(|| export("module load MiniSim", "")).as_ref()
+/// MiniSim, tuned for this CPU where the look-alike is. Tests that run at the same time in one
+/// process share it; the last one removes it.
+pub(crate) fn minisim() -> Option<Arc<Exported>> {
+    static SHARED: Mutex<Weak<Exported>> = Mutex::new(Weak::new());
+    // a test that failed has left a whole value behind
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(exported) = shared.upgrade() {
+        return Some(exported);
+    }
+    let exported = Arc::new(export("module load MiniSim", "")?);
+    *shared = Arc::downgrade(&exported);
+    Some(exported)
 }
 
 /// Exports a session of the look-alike.

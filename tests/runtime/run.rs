@@ -25,6 +25,7 @@ fn run(words: &[&str], ordinary: bool) -> Option<Ran> {
 
 #[test]
 fn a_command_runs_as_root_and_as_an_ordinary_user() {
+    let Some(_shared) = minisim() else { return };
     for ordinary in [false, true] {
         let Some(ran) = run(&["minisim"], ordinary) else { return };
         assert!(ran.success().contains("J0(1)=0.765198"), "ordinary: {ordinary}");
@@ -39,7 +40,8 @@ fn a_command_runs_as_root_and_as_an_ordinary_user() {
 
 #[test]
 fn the_image_cannot_be_changed_and_nothing_is_left_behind() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     let ran = run(&["sh", "-c", "echo x > /etc/hosts.new"], is_root()).unwrap();
     assert_ne!(ran.status, 0, "{ran}");
     let left = std::fs::read_dir(exported.env.root().join("tmp")).unwrap();
@@ -52,7 +54,8 @@ fn the_image_cannot_be_changed_and_nothing_is_left_behind() {
 
 #[test]
 fn what_is_no_image_is_named() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     let text = exported.env.write("work/text.sif", "no image");
     let cut = exported.env.root().join("work/cut.sif");
     std::fs::write(&cut, &std::fs::read(&exported.image).unwrap()[..1_000_000]).unwrap();
@@ -120,7 +123,8 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 
 #[test]
 fn libraries_and_files_of_the_host_do_not_get_in_and_are_not_written_through() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     let script = "echo \"${LD_LIBRARY_PATH-}${LD_PRELOAD-}${LD_AUDIT-}\" | grep -c evil; cmp /etc/hosts $HOME/hosts && ! echo x 2>/dev/null >> /etc/hosts; exit 251";
     std::fs::copy("/etc/hosts", exported.env.root().join("home/hosts")).unwrap();
     let mut words = command(exported, &[], script);
@@ -139,7 +143,8 @@ fn libraries_and_files_of_the_host_do_not_get_in_and_are_not_written_through() {
 
 #[test]
 fn ctrl_c_is_the_commands_own_and_sigterm_is_passed_on_each_time() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     let ready = exported.env.root().join("tmp/signals-ready");
     let script = format!(
         "trap 'echo INT' INT; trap 'echo TERM' TERM; trap 'echo HUP' HUP; : > {}; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.2; done; exit 3",
@@ -166,7 +171,8 @@ fn ctrl_c_is_the_commands_own_and_sigterm_is_passed_on_each_time() {
 
 #[test]
 fn the_working_directory_is_the_real_one_whatever_pwd_says() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     // not below /tmp, which is there anyway
     let directory = tempfile::tempdir_in("/var/tmp").unwrap();
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -203,7 +209,8 @@ fn with_pwd(command: &Command, pwd: Option<&Path>) -> Command {
 
 #[test]
 fn a_host_that_forbids_namespaces_is_told_from_a_command_that_fails() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     let words = command(exported, &["-q"], "echo ran");
     let Some(ordinary) = as_ordinary_user(&words) else { return };
     let directory = exported.env.root().join("tmp/chroot");
@@ -221,7 +228,8 @@ fn a_host_that_forbids_namespaces_is_told_from_a_command_that_fails() {
 
 #[test]
 fn a_killed_run_takes_its_command_along_and_the_next_clears_its_scratch() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
     let tmpdir = directory.path().to_str().unwrap();
@@ -249,7 +257,8 @@ fn a_killed_run_takes_its_command_along_and_the_next_clears_its_scratch() {
 
 #[test]
 fn a_scratch_without_room_is_named_before_anything_is_unpacked() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     let directory = tempfile::tempdir().unwrap();
     let tmpdir = directory.path().to_str().unwrap();
     let script = format!("mount -t tmpfs -o size=1m none {tmpdir} && exec \"$@\"");
@@ -322,7 +331,8 @@ fn what_lets_nobody_write_is_removed_all_the_same() {
 
 #[test]
 fn an_image_is_built_on_another_mount_of_the_same_file_system() {
-    let Some(exported) = minisim() else { return };
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
     let (build, seen) = (exported.env.root().join("build"), exported.env.root().join("seen"));
     for directory in [&build, &seen] {
         std::fs::create_dir_all(directory).unwrap();

@@ -9,7 +9,9 @@ use crate::rootfs::{Content, Directory, File, FileId, Node, Rootfs};
 /// What a walk over the tree tells.
 #[derive(Debug)]
 pub(super) struct Survey {
-    /// Files with content, each once, in the order of their first names.
+    /// Files with content, each once, in the order of their first names: those of the host first,
+    /// then those that were made for the image, so that an image begins with what it shares with
+    /// others.
     pub(super) planned: Vec<FileId>,
     /// Number of names of each file, by [`FileId::index`].
     pub(super) links: Vec<u32>,
@@ -48,6 +50,8 @@ impl Survey {
                 stack.push(Box::new(directory.entries()));
             }
         }
+        // stable: each kind stays in the tree's order
+        survey.planned.sort_by_key(|id| !matches!(rootfs.file(*id).content, Content::Host(_)));
         survey.find_repeated(rootfs);
         Ok(survey)
     }
@@ -122,4 +126,25 @@ fn check_target(target: &[u8]) -> Result<(), ImageError> {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Epoch;
+    use crate::rootfs::{ImagePath, Metadata};
+
+    #[test]
+    fn what_was_made_for_the_image_comes_behind_what_was_found() {
+        let metadata = Metadata { mode: 0o644, mtime: Epoch::GENERATED };
+        let mut rootfs = Rootfs::new(Metadata { mode: 0o755, ..metadata });
+        let mut add = |path: &str, content: Content| {
+            let file = File { metadata, size: 1, content, reason: "t:".into() };
+            rootfs.add_file(&ImagePath::new(path.as_bytes()).unwrap(), file).unwrap()
+        };
+        let made = [add("/a", Content::Bytes(vec![1])), add("/m", Content::Bytes(vec![2]))];
+        let found = [add("/b", Content::Host("/b".into())), add("/z", Content::Host("/z".into()))];
+        add("/c", Content::Late);
+        assert_eq!(Survey::of(&rootfs).unwrap().planned, [found, made].concat());
+    }
 }
