@@ -73,9 +73,10 @@ impl Policy {
         if let Some(reason) = of_this_machine(path, name, kind) {
             return Some(reason);
         }
-        // a toolkit's own stubs are for linking only
+        // a toolkit's own stubs are for linking only; a link holds nothing, and says where a
+        // site's driver belongs
         let is_stub = path.parent().is_some_and(|parent| parent.ends_with("stubs"));
-        if !kind.is_directory && is_driver(name) && !is_stub {
+        if !kind.is_directory && !kind.is_symlink && is_driver(name) && !is_stub {
             return Some("GPU driver library");
         }
         let by_easybuild = path.parent().is_some_and(|parent| parent.ends_with("easybuild"));
@@ -226,7 +227,7 @@ mod tests {
             ("/etc/lmod/modulespath", FILE, None),
             ("/home/jane/apps", closed, None),
             ("/apps/driver/lib/libcuda.so.1", FILE, Some("GPU driver library")),
-            ("/apps/driver/lib/libcuda.so.1", LINK, Some("GPU driver library")),
+            ("/apps/driver/lib/libcuda.so.1", LINK, None),
             ("/apps/CUDA/lib64/stubs/libcuda.so", FILE, None),
             ("/apps/CUDA/lib64/libcudart.so", FILE, None),
             ("/r/layer/tmp", DIRECTORY, None),

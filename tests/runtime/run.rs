@@ -97,7 +97,7 @@ fn in_the_world_of<'a>(
 /// A script of root's in a mount namespace of its own, where `$@` is the command.
 fn with_mounts(command: &Command, script: &str) -> Option<Command> {
     if !is_root() {
-        eprintln!("SKIPPED: only root makes mounts");
+        crate::common::skip("only root makes mounts");
         return None;
     }
     let mut wrapped = Command::new("unshare");
