@@ -65,6 +65,12 @@ pub(super) fn export(
         Output::begin(&words.destination, &file_name, words.tmpdir.as_deref(), words.force)?;
 
     let closure = resolve(context, words, &plan, &frozen, terminal)?;
+    log::debug!(
+        "closure: {} files, {} omissions, {} bind points",
+        closure.rootfs.files().len(),
+        closure.omissions.len(),
+        closure.bind_points.len()
+    );
     let warnings = warnings(context, &mut frozen, &closure);
     if words.strict && !warnings.is_empty() {
         for warning in &warnings {

@@ -396,6 +396,7 @@ impl Freezer<'_> {
     }
 
     fn run(&self, request: &Request) -> anyhow::Result<Evaluation> {
+        log::debug!("evaluating {:?} by the rules of Lmod {}", request.load, request.lmod_version);
         crate::modulefile::evaluate_in_child(
             &self.context.program,
             request,

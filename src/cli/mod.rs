@@ -16,6 +16,7 @@ mod hints;
 mod hook;
 mod included;
 mod inspect;
+mod logger;
 mod output;
 mod ownership;
 mod personal;
@@ -129,6 +130,7 @@ fn perform(cli: Cli) -> ExitCode {
 }
 
 fn dispatch(context: &Context, verb: Verb, terminal: &Terminal) -> anyhow::Result<ExitCode> {
+    logger::start(context)?;
     match verb {
         Verb::Container(words) => container::container(context, &words, terminal)?,
         Verb::Env(words) => env_verb::env(context, &words, terminal)?,

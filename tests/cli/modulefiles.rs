@@ -86,3 +86,19 @@ fn env_prints_modules_and_what_changed() {
         "set -gx A '1';\nset -gx B 'it\\'s';\nset -e C;\nset -gx PATH '/a/bin:/bin';\n"
     );
 }
+
+#[test]
+fn a_log_for_developers_is_off_unless_asked_for() {
+    let env = TestEnv::new();
+    env.write("modules/a/1.0.lua", "setenv(\"A\", 1)\n");
+    env.write("home/none", "");
+    let run = |level: &str| {
+        let mut command = env.module_export();
+        command.args(["container", "a", "-a", "A", "-d", "gone"]);
+        command.env("MODULEPATH", env.root().join("modules")).env("MODULE_EXPORT_LOG", level);
+        env.run(&mut command)
+    };
+    assert!(!run("").stderr.contains("evaluating ["), "off");
+    assert!(run("debug").stderr.contains("DEBUG module_export::cli::freeze: evaluating [\"a\"]"));
+    assert_eq!(run("loud").status, 2);
+}
