@@ -74,7 +74,7 @@ impl Report {
         }
         if !manifest.bind_points.is_empty() && !terminal.verbose {
             terminal.say(&format!(
-                "  binds      {} links into per-site places stay links (--verbose lists them)",
+                "  binds      {} × link into a per-site place, kept as a link (--verbose names each)",
                 manifest.bind_points.len()
             ));
         }
