@@ -76,7 +76,8 @@ pub fn evaluate_in_child(
 /// A child with what is known of its doing.
 struct Supervised {
     child: Child,
-    file: Option<PathBuf>,
+    /// Names and files of the modulefiles that run, the outermost first.
+    running: Vec<(String, PathBuf)>,
     command: Option<String>,
     group: Option<u32>,
 }
@@ -89,7 +90,7 @@ impl Drop for Supervised {
 
 impl Supervised {
     fn new(child: Child) -> Self {
-        Self { child, file: None, command: None, group: None }
+        Self { child, running: Vec::new(), command: None, group: None }
     }
 
     fn run(mut self, order: &Order, interrupt: &Interrupt) -> Result<Evaluation, EvaluationError> {
@@ -136,9 +137,13 @@ impl Supervised {
 
     fn note(&mut self, event: Event) {
         match event {
-            Event::Modulefile(file) => self.file = Some(file),
+            Event::Modulefile { name, file, depth } => {
+                self.running.truncate(depth);
+                self.running.push((name, file));
+            }
             Event::Resumed(file) => {
-                self.file = Some(file);
+                let outer = self.running.iter().rposition(|(_, running)| *running == file);
+                self.running.truncate(outer.map_or(0, |at| at + 1));
                 self.command = None;
                 self.group = None;
             }
@@ -155,10 +160,15 @@ impl Supervised {
         EvaluationError::Limit {
             what,
             reason: after(time),
-            file: self.file.clone().unwrap_or_default(),
+            file: self.file().unwrap_or_default(),
             line: None,
-            chain: Chain::default(),
+            chain: Chain::shortened(self.running.iter().map(|(name, _)| name.clone())),
         }
+    }
+
+    /// The modulefile that runs.
+    fn file(&self) -> Option<PathBuf> {
+        self.running.last().map(|(_, file)| file.clone())
     }
 
     /// The child has closed its output without a result.
@@ -167,7 +177,7 @@ impl Supervised {
             Ok(status) => describe(status),
             Err(error) => format!("process was lost: {error}"),
         };
-        EvaluationError::Child { file: self.file.clone(), reason }
+        EvaluationError::Child { file: self.file(), reason }
     }
 
     fn end(&mut self) {

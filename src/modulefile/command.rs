@@ -92,7 +92,8 @@ impl Evaluator<'_> {
         self.runner.count.set(self.runner.count.get() + 1);
         if self.runner.count.get() > MOST_COMMANDS {
             let reason = format!("after {MOST_COMMANDS} commands");
-            return Err(self.watch.limit("the modulefile", reason, None));
+            let line = super::vm::current_line(self.lua);
+            return Err(self.watch.limit("the modulefile", reason, line));
         }
         self.watch.pause();
         self.tell(Some(Event::Command(text.to_owned())));
@@ -102,11 +103,10 @@ impl Evaluator<'_> {
         });
         self.tell(self.watch.resume());
         match output {
-            Ok(Some(output)) => Ok(output),
-            Ok(None) => {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(reason)) => {
                 let line = super::vm::current_line(self.lua);
-                let what = format!("the command `{text}`");
-                Err(self.watch.limit(&what, after(self.request.limits.time), line))
+                Err(self.watch.limit(&format!("the command `{text}`"), reason, line))
             }
             Err(error) => Err(self.refuse(format!("cannot run `{text}`: {error}"))),
         }
@@ -144,9 +144,9 @@ impl Evaluator<'_> {
     }
 }
 
-/// Waits for output and end. `None` if that takes longer than `limit`, or the output is too long.
+/// Waits for output and end; or says that it takes longer than `limit`, or that the output is too long.
 /// Whatever the command has left running in its group is ended.
-fn wait(mut child: Child, limit: Duration) -> io::Result<Option<Output>> {
+fn wait(mut child: Child, limit: Duration) -> io::Result<Result<Output, String>> {
     let deadline = Instant::now() + limit;
     let (sender, receiver) = mpsc::channel();
     let stdout = child.stdout.take();
@@ -163,8 +163,11 @@ fn wait(mut child: Child, limit: Duration) -> io::Result<Option<Output>> {
     end_group(child.id());
     let status = child.wait()?;
     drop(reader.join());
-    let bytes = bytes.filter(|bytes| in_time && bytes.len() as u64 <= LONGEST_OUTPUT);
-    Ok(bytes.map(|stdout| Output { stdout, success: status.success(), code: code(status) }))
+    let Some(stdout) = bytes.filter(|_| in_time) else { return Ok(Err(after(limit))) };
+    if stdout.len() as u64 > LONGEST_OUTPUT {
+        return Ok(Err(format!("after {} MiB of output", LONGEST_OUTPUT >> 20)));
+    }
+    Ok(Ok(Output { stdout, success: status.success(), code: code(status) }))
 }
 
 fn code(status: ExitStatus) -> i32 {

@@ -114,6 +114,19 @@ pub struct Missing {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain(pub Vec<String>);
 
+impl Chain {
+    /// These names; of an endless recursion the beginning and the end.
+    pub(super) fn shortened(names: impl Iterator<Item = String>) -> Self {
+        let names: Vec<String> = names.collect();
+        if names.len() <= 8 {
+            return Self(names);
+        }
+        let (first, last) = (names.iter().take(4), names.iter().skip(names.len() - 4));
+        let dots = "…".to_owned();
+        Self(first.chain(std::iter::once(&dots)).chain(last).cloned().collect())
+    }
+}
+
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         for (at, pair) in self.0.windows(2).enumerate() {

@@ -21,6 +21,8 @@ pub(super) enum Feature {
     BreakIsSuccess,
     /// `conflict` and `isloaded` know `between` and the like.
     Ranges,
+    /// `LMOD_TMOD_PATH_RULE` does not do away with `LMOD_DUPLICATE_PATHS`.
+    DuplicatesKeepPlace,
     /// Colons around the elements of `PATH` and its like go.
     ColonsCleaned,
     /// `prereq` may load (where a site says so).
@@ -65,7 +67,7 @@ impl Feature {
             Self::IsFileNil => (8, 7, 27),
             Self::ModuleRcVariable => (8, 7, 35),
             Self::BreakIsSuccess => (8, 7, 37),
-            Self::Ranges | Self::ColonsCleaned => (8, 7, 38),
+            Self::Ranges | Self::ColonsCleaned | Self::DuplicatesKeepPlace => (8, 7, 38),
             Self::AutoHandling => (8, 7, 41),
             Self::EmptyElementsStay => (8, 7, 44),
             Self::AllDirectories => (8, 7, 45),

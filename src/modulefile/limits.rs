@@ -62,14 +62,11 @@ impl Watch {
         lua.set_memory_limit(usize::try_from(self.limits.memory_bytes).unwrap_or(usize::MAX))?;
         let watch = Rc::clone(self);
         let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
-        lua.set_hook(triggers, move |_, debug| {
-            let line = debug.current_line().and_then(|line| u32::try_from(line).ok());
-            watch.check(line).map(|()| VmState::Continue)
-        })
+        lua.set_hook(triggers, move |lua, _| watch.check(lua).map(|()| VmState::Continue))
     }
 
     /// Fails once the evaluation has to end.
-    fn check(&self, line: Option<u32>) -> mlua::Result<()> {
+    fn check(&self, lua: &Lua) -> mlua::Result<()> {
         if self.error.borrow().is_some() {
             return Err(mlua::Error::external(Signal::End));
         }
@@ -77,12 +74,14 @@ impl Watch {
         if used + self.since.get().elapsed() <= self.limits.time {
             return Ok(());
         }
+        let line = super::vm::current_line(lua);
         Err(self.limit("the modulefile", after(self.limits.time), line))
     }
 
     /// A modulefile begins.
     pub(super) fn enter(&self, full_name: &str, file: &Path) -> mlua::Result<Event> {
         self.pause();
+        let depth = self.running.borrow().len();
         self.running.borrow_mut().push(Running {
             full_name: full_name.to_owned(),
             file: file.to_owned(),
@@ -95,7 +94,7 @@ impl Watch {
             let reason = format!("after {MOST_EVALUATIONS} evaluations of one modulefile");
             return Err(self.limit("an endless recursion of loads", reason, None));
         }
-        Ok(Event::Modulefile(file.to_owned()))
+        Ok(Event::Modulefile { name: full_name.to_owned(), file: file.to_owned(), depth })
     }
 
     /// The innermost modulefile has ended. The one that goes on is returned.
@@ -122,15 +121,7 @@ impl Watch {
 
     /// Full names of the modules being loaded.
     pub(super) fn chain(&self) -> Chain {
-        let names: Vec<String> =
-            self.running.borrow().iter().map(|running| running.full_name.clone()).collect();
-        // An endless recursion need not be told to its end.
-        if names.len() > 8 {
-            let (first, last) = (names.iter().take(4), names.iter().skip(names.len() - 4));
-            let dots = "…".to_owned();
-            return Chain(first.chain(std::iter::once(&dots)).chain(last).cloned().collect());
-        }
-        Chain(names)
+        Chain::shortened(self.running.borrow().iter().map(|running| running.full_name.clone()))
     }
 
     /// The modulefile being evaluated.

@@ -336,13 +336,15 @@ impl Evaluator<'_> {
             let mut state = self.state.borrow_mut();
             state.push_frame(name);
             let Some(entry) = state.module(short_name) else { return Ok(()) };
+            // `load(atleast(…))` undone means the file that it would choose now.
+            let meant = name.resolved.as_ref().and_then(|resolved| resolved.file.clone());
             let (user_name, file) = (entry.user_name.clone(), entry.file.clone());
             let sticky = entry.properties.get("lmod").is_some_and(|all| all.contains("sticky"));
             if sticky {
                 state.sticky.push((user_name, file.clone()));
             }
             state.edit_module(short_name, |entry| entry.status = Status::Pending);
-            file
+            meant.unwrap_or(file)
         };
         let done = self.evaluate_file(full_name, &file)?;
         let mut state = self.state.borrow_mut();

@@ -46,7 +46,14 @@ use crate::environment::{Change, Variables};
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// Evaluation of this modulefile or rc file.
-    Modulefile(PathBuf),
+    Modulefile {
+        /// The module's full name; an rc file's path.
+        name: String,
+        /// The file.
+        file: PathBuf,
+        /// How many others it is evaluated within.
+        depth: usize,
+    },
     /// It goes on in this modulefile, after a nested one or a command.
     Resumed(PathBuf),
     /// A command.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::evaluator::Evaluator;
 use super::features::Feature;
 use super::names::{Bounds, Choice, version, version_of};
+use super::rules::Rules;
 use super::state::{State, Status};
 
 /// Where a name is looked up.
@@ -127,16 +128,21 @@ impl State {
     }
 
     /// Whether a looked-up name means a module that is loaded or being loaded.
-    pub(super) fn is_loaded(&self, name: &Name, newer: bool) -> bool {
+    pub(super) fn is_loaded(&self, name: &Name, rules: &Rules) -> bool {
+        let newer = rules.have(Feature::VersionPrefixes);
         let Some(short_name) = name.short_name() else { return false };
         let Some(entry) = self.module(short_name) else { return false };
         if entry.status == Status::Inactive {
             return false;
         }
         if let Some(bounds) = name.bounds() {
-            let within = bounds.contain(&weight(&entry.full_name, short_name));
-            if within || newer {
-                return within;
+            let loaded = weight(&entry.full_name, short_name);
+            if rules.have(Feature::Ranges) {
+                return bounds.contain(&loaded);
+            }
+            // Older versions overlook `<` here, and go on with the name that was chosen.
+            if bounds.closed().contain(&loaded) {
+                return true;
             }
         }
         name.user == short_name

@@ -36,22 +36,34 @@ pub(super) struct Rules {
 
 impl Rules {
     pub(super) fn new(version: &str, environment: &Variables) -> Self {
-        let yes = |name: &str| environment.get(name).is_some_and(|value| value == "yes");
-        let no = |name: &str| environment.get(name).is_some_and(|value| value == "no");
+        let yes = |name: &str| is_on(environment, name, false);
+        let exactly = |name: &str| environment.get(name).is_some_and(|value| value == "yes");
+        let version_text = version;
+        let version = parse_version(version);
+        let since = |feature: Feature| version >= feature.since();
         let keep_place = yes("LMOD_TMOD_PATH_RULE");
-        let block = environment.get("LMOD_PREPEND_BLOCK").map(String::as_str);
+        let block = environment.get("LMOD_PREPEND_BLOCK").map(|value| value.to_lowercase());
+        let no_swap = ["LMOD_DISABLE_NAME_AUTOSWAP", "LMOD_DISABLE_SAME_NAME_AUTOSWAP"];
+        let no_swap = no_swap.into_iter().find(|name| environment.contains_key(*name));
         Self {
-            version: parse_version(version),
-            version_text: version.to_owned(),
+            version,
+            version_text: version_text.to_owned(),
             home: environment.get("HOME").cloned().unwrap_or_else(|| "~".to_owned()),
-            duplicates: yes("LMOD_DUPLICATE_PATHS") && !keep_place,
-            list: ListRules { keep_place, reverse_blocks: matches!(block, Some("no" | "reverse")) },
-            auto_swap: !no("LMOD_AUTO_SWAP"),
-            no_name_swap: yes("LMOD_DISABLE_SAME_NAME_AUTOSWAP")
-                || yes("LMOD_DISABLE_NAME_AUTOSWAP"),
+            duplicates: yes("LMOD_DUPLICATE_PATHS")
+                && (!keep_place || since(Feature::DuplicatesKeepPlace)),
+            list: ListRules {
+                keep_place,
+                reverse_blocks: matches!(
+                    block.as_deref(),
+                    Some("no" | "reverse" | "0" | "" | "off")
+                ),
+            },
+            auto_swap: is_on(environment, "LMOD_AUTO_SWAP", true),
+            no_name_swap: no_swap.is_some_and(yes),
             expert: environment.contains_key("LMOD_EXPERT"),
-            auto_handling: yes("MODULES_AUTO_HANDLING"),
-            downstream_conflicts: yes("LMOD_DOWNSTREAM_CONFLICTS"),
+            auto_handling: exactly("MODULES_AUTO_HANDLING")
+                || environment.get("MODULES_AUTO_HANDLING").is_some_and(|value| value == "1"),
+            downstream_conflicts: exactly("LMOD_DOWNSTREAM_CONFLICTS"),
         }
     }
 
@@ -89,14 +101,22 @@ impl Rules {
     }
 }
 
+/// What a setting of the kind "yes or no" says: anything but `no`, `off`, `0` and nothing is yes.
+fn is_on(environment: &Variables, name: &str, otherwise: bool) -> bool {
+    match environment.get(name).map(|value| value.to_lowercase()).as_deref() {
+        None => otherwise,
+        Some(unset) if unset.starts_with('@') => otherwise,
+        Some(value) => !matches!(value, "no" | "off" | "0" | ""),
+    }
+}
+
 /// How names are looked up.
 pub(super) fn name_rules(rules: &Rules, environment: &Variables) -> NameRules {
-    let is = |name: &str, value: &str| environment.get(name).is_some_and(|set| set == value);
     NameRules {
-        exact_match: is("LMOD_EXACT_MATCH", "yes"),
-        extended_default: !is("LMOD_EXTENDED_DEFAULT", "no"),
-        find_first: is("LMOD_TMOD_FIND_FIRST", "yes"),
-        only_lua: is("LMOD_ALLOW_TCL_MFILES", "no"),
+        exact_match: is_on(environment, "LMOD_EXACT_MATCH", false),
+        extended_default: is_on(environment, "LMOD_EXTENDED_DEFAULT", true),
+        find_first: is_on(environment, "LMOD_TMOD_FIND_FIRST", false),
+        only_lua: !is_on(environment, "LMOD_ALLOW_TCL_MFILES", true),
         max_depth: max_depth(environment.get("LMOD_MAXDEPTH").map_or("", String::as_str)),
         all_directories: rules.have(Feature::AllDirectories),
         skip_saved_rc: rules.have(Feature::SavedRcIgnored),

@@ -168,8 +168,8 @@ fn events_tell_what_runs() {
     assert_eq!(
         events,
         [
-            Event::Modulefile(file("a/1.lua")),
-            Event::Modulefile(file("b/1.lua")),
+            Event::Modulefile { name: "a/1".to_owned(), file: file("a/1.lua"), depth: 0 },
+            Event::Modulefile { name: "b/1".to_owned(), file: file("b/1.lua"), depth: 1 },
             Event::Resumed(file("a/1.lua")),
             Event::Command("true".to_owned()),
             Event::Resumed(file("a/1.lua")),

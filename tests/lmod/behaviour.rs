@@ -5,6 +5,7 @@
 //! path: mf more        directories of MODULEPATH, below the case (`mf` if not given)
 //! env: NAME=value      a variable to start with (repeatable; `$CASE` is the case's directory)
 //! load: A B/1          words of one `module load` (repeatable: each starts anew)
+//! live: WHY            depends on the machine: compared with the Lmod there, never with a record
 //! ```
 
 use std::fs;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::oracle::{Load, differences, lmod_version};
 
-fn cases() -> Vec<PathBuf> {
+pub(super) fn cases() -> Vec<PathBuf> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mf");
     let mut cases: Vec<PathBuf> = module_export::base::fs::sorted_dir(&top)
         .unwrap()
@@ -24,7 +25,7 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-fn loads(case: &Path) -> Vec<Load> {
+pub(super) fn loads(case: &Path) -> Vec<Load> {
     let spec = fs::read_to_string(case.join("spec")).unwrap();
     let lines = |key: &str| -> Vec<String> {
         let prefix = format!("{key}:");

@@ -10,10 +10,15 @@ use module_export::modulefile::{Evaluation, EvaluationError, Limits, Request, ev
 /// Where Debian's package has Lmod; `LMOD_UNDER_TEST` names another's `libexec/lmod`.
 const DEBIANS: &str = "/usr/share/lmod/lmod/libexec/lmod";
 
-/// The Lmod that is the oracle.
+/// A switch of the test run.
 #[allow(clippy::disallowed_methods, reason = "a switch of the test run")]
+pub(super) fn switch(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The Lmod that is the oracle.
 pub(super) fn lmod() -> PathBuf {
-    std::env::var("LMOD_UNDER_TEST").unwrap_or_else(|_| DEBIANS.to_owned()).into()
+    switch("LMOD_UNDER_TEST").unwrap_or_else(|| DEBIANS.to_owned()).into()
 }
 
 /// One `module load`.
@@ -35,11 +40,10 @@ pub(super) enum Outcome {
 }
 
 /// Lmod's version, or `None` with a note (a panic where `REQUIRE_TOOLS=1`).
-#[allow(clippy::disallowed_methods, reason = "a switch of the test run")]
 pub(super) fn lmod_version() -> Option<String> {
     let lmod = lmod();
     if !lmod.exists() {
-        assert!(std::env::var("REQUIRE_TOOLS").is_err(), "no Lmod at {}", lmod.display());
+        assert!(switch("REQUIRE_TOOLS").is_none(), "no Lmod at {}", lmod.display());
         eprintln!("skipped: no Lmod at {}", lmod.display());
         return None;
     }
@@ -114,7 +118,7 @@ impl Load {
         let lmod = lmod().display().to_string();
         let script = format!(
             "text=$({lmod} bash load \"$@\"); eval \"$text\"; status=$?; unset text; \
-             printf '%s\\0' $status; unset status; exec env -0"
+             printf '%s\\0' $status; unset status; exec /usr/bin/env -0"
         );
         let output = Command::new("/bin/bash")
             .args(["--noprofile", "--norc", "-c", &script, "bash"])
@@ -136,7 +140,9 @@ impl Load {
         // A warning makes Lmod 8 answer 1 although it has loaded everything.
         let loaded = environment.contains_key("LOADEDMODULES")
             || environment.keys().any(|name| name.starts_with("_ModuleTable"));
-        if status.ends_with('0') || loaded {
+        // Since 9.1 a name that could be loaded from elsewhere is a warning only, though it is not loaded.
+        let elsewhere = said.contains("exist but cannot be loaded as");
+        if (status.ends_with('0') || loaded) && !elsewhere {
             (Outcome::Loaded(comparable(environment)), said)
         } else {
             (Outcome::Refused, said)
@@ -157,6 +163,17 @@ impl Load {
             _ => format!("only Lmod refuses: {said}"),
         };
         Some(format!("load {}: {detail}", self.words.join(" ")))
+    }
+
+    /// What a load changed; `None` if it was refused.
+    pub(super) fn delta(&self, outcome: &Outcome) -> Option<BTreeMap<String, Option<String>>> {
+        let Outcome::Loaded(after) = outcome else { return None };
+        let before = comparable(self.environment.clone());
+        let gone = before.keys().filter(|name| !after.contains_key(*name));
+        let gone = gone.map(|name| (name.clone(), None));
+        let changed = after.iter().filter(|(name, value)| before.get(*name) != Some(value));
+        let changed = changed.map(|(name, value)| (name.clone(), Some(value.clone())));
+        Some(gone.chain(changed).collect())
     }
 }
 
@@ -184,18 +201,19 @@ fn comparable(environment: Variables) -> BTreeMap<String, String> {
 
 /// All differences of many loads, two at a time.
 pub(super) fn differences(loads: &[(String, Load)], version: &str) -> Vec<String> {
-    let half = loads.len().div_ceil(2).max(1);
+    let found = in_two(loads, &|(name, load): &(String, Load)| {
+        load.difference(version).map(|text| format!("{name}: {text}"))
+    });
+    found.into_iter().flatten().collect()
+}
+
+/// Does `work` on each item, two at a time.
+pub(super) fn in_two<T: Sync, R: Send>(items: &[T], work: &(dyn Fn(&T) -> R + Sync)) -> Vec<R> {
+    let half = items.len().div_ceil(2).max(1);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = loads
+        let workers: Vec<_> = items
             .chunks(half)
-            .map(|part| {
-                scope.spawn(move || {
-                    let found = part.iter().filter_map(|(name, load)| {
-                        load.difference(version).map(|text| format!("{name}: {text}"))
-                    });
-                    found.collect::<Vec<_>>()
-                })
-            })
+            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<_>>()))
             .collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     })

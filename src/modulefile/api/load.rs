@@ -104,7 +104,11 @@ impl Evaluator<'_> {
         if self.knows_tables() && !depends {
             arguments.retain(|one| one.is_string() || one.is_table());
         }
-        let names = self.module_names(function, realm, &arguments)?;
+        let mut names = self.module_names(function, realm, &arguments)?;
+        if realm == Realm::Session && self.rules.have(Feature::Ranges) {
+            // What `atleast` and the like chose is not chosen again to be undone.
+            names.iter_mut().flatten().for_each(|name| name.realm = realm);
+        }
         Ok(names.map(|names| (call, names)))
     }
 
@@ -157,9 +161,7 @@ impl Evaluator<'_> {
     }
 
     fn is_loaded(&self, name: &Name) -> bool {
-        let newer = self.rules.have(Feature::VersionPrefixes);
-        let state = self.state.borrow();
-        state.is_loaded(name, newer)
+        self.state.borrow().is_loaded(name, &self.rules)
     }
 
     /// Remembers which modules the running modulefile asked for.
@@ -202,11 +204,21 @@ impl Evaluator<'_> {
         for name in names.iter_mut() {
             self.look_up(name)?;
             if !newer {
+                self.must_be_known(name)?;
                 self.count_dependant(name);
             }
         }
         self.note_dependencies(names);
         Ok(())
+    }
+
+    /// Older versions stumble over a dependency that has a name and could not be loaded.
+    fn must_be_known(&self, name: &Name) -> mlua::Result<()> {
+        let known = name.short_name().is_none_or(|name| self.state.borrow().module(name).is_some());
+        if known {
+            return Ok(());
+        }
+        Err(mlua::Error::RuntimeError(format!("depends_on: `{}` was not loaded", name.show())))
     }
 
     fn count_dependant(&self, name: &Name) {

@@ -2,13 +2,13 @@
 
 use mlua::{MultiValue, Value};
 
-use crate::environment::{ListEdit, Operation, Where};
+use crate::environment::{ListEdit, Operation, Where, path};
 
 use super::super::evaluator::Evaluator;
 use super::super::features::Feature;
 use super::super::source_sh::ShellChange;
 use super::super::state::Mode;
-use super::{Act, Call, Host, number, scalar, string};
+use super::{Act, Call, Host, modes, number, scalar, string};
 
 pub(super) fn install<'env>(
     host: &Host<'_, 'env>,
@@ -46,7 +46,7 @@ struct PathArguments {
 
 impl Evaluator<'_> {
     fn setenv(&self, arguments: MultiValue) -> mlua::Result<()> {
-        let Some((call, variable)) = self.variable_call("setenv", arguments, 2)? else {
+        let Some((call, variable)) = self.variable_call("setenv", arguments, 2..=3)? else {
             return Ok(());
         };
         let Some(value) = scalar(self.lua, &call.get(1))? else {
@@ -57,8 +57,10 @@ impl Evaluator<'_> {
             Act::Do if respect && self.state.borrow_mut().getenv(&variable).is_some() => {}
             Act::Do => self.set_variable(&variable, Some(value)),
             Act::Undo => {
-                let kept =
-                    respect && self.state.borrow_mut().getenv(&variable).as_ref() != Some(&value);
+                // A number is never what the environment holds.
+                let same = call.get(1).is_string()
+                    && self.state.borrow_mut().getenv(&variable).as_ref() == Some(&value);
+                let kept = respect && !same;
                 if !kept {
                     self.undo_variable(&variable);
                 }
@@ -69,17 +71,21 @@ impl Evaluator<'_> {
     }
 
     fn unsetenv(&self, arguments: MultiValue) -> mlua::Result<()> {
-        let Some((call, variable)) = self.variable_call("unsetenv", arguments, 1)? else {
+        let Some((call, variable)) = self.variable_call("unsetenv", arguments, 1..=2)? else {
             return Ok(());
         };
-        if call.act(self.mode()) == Act::Do {
+        // Older versions: only if it has this value.
+        let respect = !matches!(call.get(2), Value::Nil | Value::Boolean(false));
+        let kept =
+            respect && self.state.borrow_mut().getenv(&variable) != scalar(self.lua, &call.get(1))?;
+        if call.act(self.mode()) == Act::Do && !kept {
             self.set_variable(&variable, None);
         }
         Ok(())
     }
 
     fn pushenv(&self, arguments: MultiValue) -> mlua::Result<()> {
-        let Some((call, variable)) = self.variable_call("pushenv", arguments, 2)? else {
+        let Some((call, variable)) = self.variable_call("pushenv", arguments, 2..=2)? else {
             return Ok(());
         };
         let value = match call.get(1) {
@@ -109,7 +115,7 @@ impl Evaluator<'_> {
         &self,
         function: &str,
         arguments: MultiValue,
-        least: usize,
+        number: std::ops::RangeInclusive<usize>,
     ) -> mlua::Result<Option<(Call, String)>> {
         let call = Call::new(arguments)?;
         let named = string(&call.get(0)).filter(|_| call.table.is_none() || self.knows_tables());
@@ -117,12 +123,23 @@ impl Evaluator<'_> {
             self.report(format!("{function}: its first argument must be the name of a variable"))?;
             return Ok(None);
         };
-        let variable = variable.trim().to_owned();
+        let variable = trimmed(&variable).to_owned();
         if self.is_bad_name(function, &variable)? {
             return Ok(None);
         }
-        if call.arguments.len() < least || (self.knows_tables() && call.arguments.len() > 3) {
+        let count = call.arguments.len();
+        if count < *number.start() || (self.knows_tables() && count > *number.end()) {
             self.report(format!("{function}: wrong number of arguments"))?;
+            return Ok(None);
+        }
+        // Older versions take other things than strings as the last argument only.
+        let rest = call.arguments.iter().enumerate().skip(1);
+        let wrong = rest.into_iter().any(|(at, argument)| {
+            let text = argument.is_string();
+            !text && !(is_value(argument) && (self.knows_tables() || at + 1 == count))
+        });
+        if wrong {
+            self.report(wrong_value(function))?;
             return Ok(None);
         }
         if !self.are_modes_known(function, &call)? {
@@ -140,7 +157,8 @@ impl Evaluator<'_> {
 
     /// Unsets a variable while unloading. Newer versions go on seeing the former value.
     pub(in super::super) fn undo_variable(&self, variable: &str) {
-        let keeps = self.rules.have(Feature::UndoneStaysVisible);
+        let keeps =
+            self.rules.have(Feature::UndoneStaysVisible) && self.state.borrow().uses(variable);
         if keeps {
             self.state.borrow_mut().getenv(variable);
         }
@@ -215,7 +233,11 @@ impl Evaluator<'_> {
         if !self.knows_tables() {
             call.modes.clear();
         }
-        let Some(arguments) = self.path_arguments(function, &call)? else { return Ok(()) };
+        let Some(mut arguments) = self.path_arguments(function, &call)? else { return Ok(()) };
+        if kind == PathCall::Remove && self.knows_tables() {
+            // Newer versions overlook the third argument here.
+            arguments.delimiter = string(&call.key("delim")?).unwrap_or_else(|| ":".to_owned());
+        }
         let (kind, at) = match (call.act(self.mode()), kind) {
             (Act::Nothing, _) => return Ok(()),
             (Act::Do, kind) => (kind, Where::All),
@@ -233,7 +255,7 @@ impl Evaluator<'_> {
             self.report(format!("{function}: its arguments must be strings"))?;
             return Ok(None);
         };
-        let variable = variable.trim().to_owned();
+        let variable = if self.knows_tables() { variable } else { trimmed(&variable).to_owned() };
         if self.knows_tables() && (call.arguments.len() > 3 || !is_string_or_nil(&call.get(2))) {
             self.report(format!("{function}: wrong number or type of arguments"))?;
             return Ok(None);
@@ -243,7 +265,13 @@ impl Evaluator<'_> {
         }
         self.check_keys(function, call)?;
         let third = string(&call.get(2)).or(string(&call.key("delim")?));
-        let priority = number(&call.key("priority")?).unwrap_or(0.0);
+        let priority = call.key("priority")?;
+        let odd = number(&priority).is_none() && !priority.is_nil();
+        if odd && self.knows_tables() {
+            self.report(format!("{function}: a priority must be a number"))?;
+            return Ok(None);
+        }
+        let priority = number(&priority).unwrap_or(0.0);
         if self.is_bad_name(function, &variable)? {
             return Ok(None);
         }
@@ -286,9 +314,12 @@ impl Evaluator<'_> {
         let Some(table) = call.table.as_ref().filter(|_| self.knows_tables()) else {
             return Ok(());
         };
+        // `mode` is another name of `modeA`, where there is none.
+        let other_name = modes(table, "modeA")?.is_empty() && !modes(table, "mode")?.is_empty();
         for pair in table.pairs::<Value, Value>() {
             let Some(key) = string(&pair?.0) else { continue };
-            let known = ["n", "delim", "modeA", "mode", "priority", "kind"].contains(&key.as_str());
+            let known = ["n", "delim", "modeA", "priority", "kind"].contains(&key.as_str());
+            let known = known || (key == "mode" && other_name);
             if !known && !key.starts_with('_') {
                 self.report(format!("{function}: unknown key `{key}`"))?;
             }
@@ -303,7 +334,7 @@ impl Evaluator<'_> {
         if !self.rules.have(Feature::ColonsCleaned) || !cleaned.contains(&variable) {
             return Some(value);
         }
-        let parts: Vec<&str> = value.trim().split(':').filter(|part| !part.is_empty()).collect();
+        let parts: Vec<&str> = trimmed(&value).split(':').filter(|part| !part.is_empty()).collect();
         (!parts.is_empty()).then(|| parts.join(":"))
     }
 
@@ -363,6 +394,15 @@ pub(in super::super) fn apply_shell_change(evaluator: &Evaluator, change: &Shell
 
 fn wrong_value(function: &str) -> String {
     format!("{function}: its value must be a string, number or boolean")
+}
+
+fn is_value(value: &Value) -> bool {
+    matches!(value, Value::String(_) | Value::Integer(_) | Value::Number(_) | Value::Boolean(_))
+}
+
+/// Without Lua's blanks at both ends.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(path::is_space)
 }
 
 fn is_string_or_nil(value: &Value) -> bool {

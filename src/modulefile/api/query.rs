@@ -3,7 +3,6 @@
 use mlua::{Lua, Table, Value};
 
 use super::super::evaluator::Evaluator;
-use super::super::features::Feature;
 use super::super::limits::Signal;
 use super::super::names::version::canonical;
 use super::super::naming::{Name, Realm};
@@ -121,11 +120,10 @@ impl Evaluator<'_> {
     }
 
     fn isloaded(&self, name: &Value) -> mlua::Result<bool> {
-        let newer = self.rules.have(Feature::VersionPrefixes);
         let Some(name) = self.one_name("isloaded", name, Realm::Session)? else {
             return Ok(false);
         };
-        Ok(self.state.borrow().is_loaded(&name, newer))
+        Ok(self.state.borrow().is_loaded(&name, &self.rules))
     }
 
     fn loaded_modules(&self, lua: &Lua) -> mlua::Result<Table> {

@@ -68,7 +68,7 @@ impl Evaluator<'_> {
         let rest = entry.full_name.strip_prefix(&name.user);
         Ok(name.user == short_name
             || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            || (newer && state.is_loaded(name, newer)))
+            || (newer && state.is_loaded(name, &self.rules)))
     }
 
     fn conflict(&self, arguments: MultiValue) -> mlua::Result<()> {

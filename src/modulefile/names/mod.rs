@@ -61,6 +61,12 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
+    /// The same bounds, themselves within.
+    pub(crate) fn closed(&self) -> Self {
+        let close = |bound: &Option<(String, bool)>| bound.clone().map(|(text, _)| (text, false));
+        Self { lower: close(&self.lower), upper: close(&self.upper) }
+    }
+
     /// Whether a version of this weight lies within.
     pub(crate) fn contain(&self, weight: &str) -> bool {
         let above = self.lower.as_ref().is_none_or(|(bound, open)| {

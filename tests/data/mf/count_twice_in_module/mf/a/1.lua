@@ -1,0 +1,3 @@
+prepend_path("P", "/a")
+prepend_path("P", "/a")
+append_path("P", "/a")

@@ -1,0 +1,3 @@
+prepend_path("P", "/a", ";")
+prepend_path("P", "/b:/c")
+append_path{"P", "/d;/e", delim=";"}

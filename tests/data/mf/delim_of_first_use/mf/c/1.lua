@@ -1,0 +1,2 @@
+setenv("P", "/x;/y")
+prepend_path("P", "/z", ";")

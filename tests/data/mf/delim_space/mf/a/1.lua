@@ -1,0 +1,2 @@
+append_path("CFLAGS", "-O2 -g", " ")
+prepend_path{"CFLAGS", "-I/x", delim=" "}

@@ -1,0 +1,2 @@
+append_path("L", "one", "::")
+append_path("L", "two", "::")

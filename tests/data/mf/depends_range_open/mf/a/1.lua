@@ -1,0 +1,1 @@
+depends_on(between("f", "1", "<2"))

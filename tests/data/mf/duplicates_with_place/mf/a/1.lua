@@ -1,0 +1,3 @@
+append_path("P", "/a")
+prepend_path("P", "/b")
+append_path("MODULEPATH", "/nowhere")

@@ -1,0 +1,8 @@
+prepend_path("P", "/a")
+setenv("S1", os.getenv("P"))
+remove_path("P", "/a")
+setenv("S2", tostring(os.getenv("P")))
+pushenv("Q", "1")
+setenv("S3", os.getenv("Q"))
+unsetenv("Q")
+setenv("S4", tostring(os.getenv("Q")))

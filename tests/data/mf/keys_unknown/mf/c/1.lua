@@ -1,0 +1,1 @@
+remove_path{"P", "/u", force=true}

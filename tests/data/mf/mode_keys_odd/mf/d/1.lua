@@ -1,0 +1,1 @@
+setenv{"A", "1", mode="load"}

@@ -1,0 +1,5 @@
+prepend_path("P", "//")
+append_path("P", "/")
+append_path("P", "/a//")
+append_path("P", "//a///b/")
+append_path("P", "/tex///")

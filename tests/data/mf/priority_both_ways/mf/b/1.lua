@@ -1,0 +1,2 @@
+append_path{"P", "/x", priority=20}
+prepend_path{"P", "/x", priority=10}

@@ -1,0 +1,2 @@
+prepend_path{"P", "/u", priority=10}
+prepend_path("P", "/v")

@@ -1,0 +1,2 @@
+prepend_path("P", "/a")
+append_path("P", "/z")

@@ -1,0 +1,2 @@
+prepend_path("P", "/b")
+append_path("P", "/bb")

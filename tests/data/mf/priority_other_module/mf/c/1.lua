@@ -1,0 +1,2 @@
+prepend_path("P", "/first")
+append_path("P", "/last")

@@ -1,0 +1,1 @@
+prepend_path{"P", "/x", priority="10"}

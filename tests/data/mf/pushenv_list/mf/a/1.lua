@@ -1,0 +1,3 @@
+prepend_path("P", "/a")
+pushenv("P", "/x:/y")
+append_path("P", "/b")

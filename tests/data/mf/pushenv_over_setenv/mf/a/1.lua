@@ -1,0 +1,2 @@
+pushenv("A", "1")
+setenv("A", "2")

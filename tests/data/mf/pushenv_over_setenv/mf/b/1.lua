@@ -1,0 +1,2 @@
+setenv("A", "3")
+pushenv("A", "4")

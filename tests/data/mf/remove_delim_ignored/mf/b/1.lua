@@ -1,0 +1,2 @@
+append_path("P", "/y", ";")
+remove_path("P", "/b", ";")

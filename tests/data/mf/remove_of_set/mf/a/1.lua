@@ -1,0 +1,2 @@
+setenv("P", "/a:/b")
+remove_path("P", "/a")

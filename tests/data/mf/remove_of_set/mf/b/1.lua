@@ -1,0 +1,3 @@
+setenv("P", "/a:/b")
+prepend_path("P", "/c")
+remove_path("P", "/a")

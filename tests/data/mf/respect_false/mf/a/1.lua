@@ -1,0 +1,3 @@
+setenv("A", "x", false)
+setenv("B", "x", 0)
+setenv("C", "x", "")

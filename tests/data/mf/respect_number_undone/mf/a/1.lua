@@ -1,0 +1,3 @@
+setenv("A", 7, true)
+setenv("B", "x", true)
+setenv("C", "y", true)

@@ -1,0 +1,6 @@
+setenv("P", "/a:/a")
+append_path("P", "/b")
+setenv("P", "/c")
+prepend_path("P", "/d")
+unsetenv("P")
+append_path("P", "/e")

@@ -1,0 +1,1 @@
+setenv("A", 10/4, true)

@@ -1,0 +1,4 @@
+local t = {"P", "/a"}
+prepend_path(t)
+t[1] = "Q"
+append_path(t)

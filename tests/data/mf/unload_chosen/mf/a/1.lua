@@ -1,0 +1,1 @@
+load(atleast("d", "1"))

@@ -1,0 +1,3 @@
+unsetenv("A")
+unsetenv("B")
+setenv("B", "x")
