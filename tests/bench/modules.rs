@@ -150,7 +150,7 @@ struct Measured {
 }
 
 fn median(rounds: usize, command: &dyn Fn() -> Command) -> Measured {
-    let results: Vec<Measured> = (0..rounds).map(|_| measure(command())).collect();
+    let results: Vec<Measured> = (0..rounds).map(|_| measure(&command())).collect();
     let middle = |key: fn(&Measured) -> f64| {
         let mut values: Vec<f64> = results.iter().map(key).collect();
         values.sort_by(f64::total_cmp);
@@ -161,7 +161,7 @@ fn median(rounds: usize, command: &dyn Fn() -> Command) -> Measured {
 
 /// Runs a command to its end, under the shell's `time`, which knows of milliseconds. Peak memory is asked
 /// for again and again, of every process below that shell.
-fn measure(command: Command) -> Measured {
+fn measure(command: &Command) -> Measured {
     let mut shell = Command::new("bash");
     shell.args(["-c", "TIMEFORMAT='%R %U %S'; time \"$@\" >/dev/null 2>&1", "bash"]);
     shell.arg(command.get_program()).args(command.get_args()).env_clear();
