@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::Epoch;
 use crate::image::{Compression, Format};
+use crate::stack::LuaVersion;
 
 /// Freeze the environment modules you have loaded into one container image that runs anywhere
 #[derive(Debug, Parser)]
@@ -141,6 +142,8 @@ pub(super) struct Container {
     #[arg(long, value_name = "SECONDS")]
     pub(super) epoch: Option<Epoch>,
     #[command(flatten)]
+    pub(super) evaluation: EvaluationFlags,
+    #[command(flatten)]
     pub(super) talk: Talk,
 }
 
@@ -167,9 +170,27 @@ pub(super) struct EnvVerb {
     /// How to print it
     #[arg(long, value_enum, default_value_t = EnvFormat::Json)]
     pub(super) format: EnvFormat,
+    #[command(flatten)]
+    pub(super) evaluation: EvaluationFlags,
+}
+
+/// How modulefiles are evaluated.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Evaluation of modulefiles")]
+pub(super) struct EvaluationFlags {
     /// Whose rules hold where Lmod's versions differ [default: the session's, else 9.2]
     #[arg(long, value_name = "V", value_parser = lmod_version)]
     pub(super) lmod_version: Option<String>,
+    /// Whose numbers and library hold where versions of Lua differ: `5.1`, `5.2`, `5.3`, `5.4`,
+    /// `luajit` [default: that of the session's Lmod, else 5.3]
+    #[arg(long, value_name = "V")]
+    pub(super) lua_version: Option<LuaVersion>,
+    /// Let no modulefile run a command: one that would is an error
+    #[arg(long)]
+    pub(super) no_commands: bool,
+    /// Run what modulefiles hand to the shell with `execute`, and count what it sets
+    #[arg(long, conflicts_with = "no_commands")]
+    pub(super) run_execute: bool,
 }
 
 /// Numbers with dots between them; what follows (`8.7.49-1`) does not count.

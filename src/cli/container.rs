@@ -57,7 +57,12 @@ pub(super) fn export(
     let started = Instant::now();
     let plan = plan(context, words)?;
     terminal.stage("evaluating modulefiles", None, None);
-    let wish = Wish { modules: words.modules.clone(), generic: words.generic, on_top: false };
+    let wish = Wish {
+        modules: words.modules.clone(),
+        generic: words.generic,
+        on_top: false,
+        evaluation: words.evaluation.clone(),
+    };
     let mut frozen = freeze::freeze(context, &wish)?;
     terminal.finish();
     let file_name = format!("{}.{}", identity(&plan, &frozen).name, words.format);

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::args::{EnvFormat, EnvVerb};
 use super::context::Context;
 use super::diagnose::Failure;
-use super::freeze::{self, NEWEST_LMOD, Wish};
+use super::freeze::{self, Wish};
 use super::hook::{csh_quoted, fish_quoted};
 use super::terminal::Terminal;
 use crate::base::Escaped;
@@ -20,7 +20,12 @@ pub(super) fn env(context: &Context, words: &EnvVerb, terminal: &Terminal) -> an
         evaluate_clean(context, words)?
     } else {
         let on_top = !words.modules.is_empty();
-        let wish = Wish { modules: words.modules.clone(), generic: false, on_top };
+        let wish = Wish {
+            modules: words.modules.clone(),
+            generic: false,
+            on_top,
+            evaluation: words.evaluation.clone(),
+        };
         match &words.modulepath {
             None => freeze::freeze(context, &wish)?.evaluation,
             Some(modulepath) => {
@@ -59,14 +64,15 @@ fn evaluate_clean(context: &Context, words: &EnvVerb) -> anyhow::Result<Evaluati
     if nowhere && !words.modules.is_empty() {
         return Err(Failure::NoModulepath.into());
     }
-    let version = words.lmod_version.clone().or_else(|| environment.get("LMOD_VERSION").cloned());
+    let (lmod_version, options) = freeze::options(&words.evaluation, &environment);
     let request = Request {
         environment,
         load: words.modules.clone(),
         pins: Vec::new(),
         pinned_only: false,
-        lmod_version: version.unwrap_or_else(|| NEWEST_LMOD.to_owned()),
+        lmod_version,
         limits: Limits { time: context.evaluation_time, ..Limits::default() },
+        options,
     };
     Ok(crate::modulefile::evaluate_in_child(&context.program, &request, &context.interrupt)?)
 }

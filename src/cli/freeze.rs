@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::args::EvaluationFlags;
 use super::context::Context;
 use super::diagnose::Failure;
 use super::frozen::Frozen;
@@ -11,10 +12,10 @@ use super::pinned::{pinned_target, request_overrides};
 use crate::base::Escaped;
 use crate::environment::fidelity;
 use crate::environment::{Variables, leak};
-use crate::modulefile::{Evaluation, EvaluationError, Limits, Pin, Request};
+use crate::modulefile::{Evaluation, EvaluationError, Limits, Options, Pin, Request};
 use crate::session::foreign;
 use crate::session::{Session, SessionModule};
-use crate::stack::{LmodInstallation, Stack};
+use crate::stack::{LmodInstallation, LuaVersion, Stack};
 
 /// Where programs of the system are, besides those of the stack.
 const SYSTEM_PATH: &[&str] =
@@ -75,6 +76,23 @@ pub(super) struct Wish {
     pub(super) generic: bool,
     /// `modules` on top of the loaded modules, rather than in place of them.
     pub(super) on_top: bool,
+    /// How modulefiles are evaluated.
+    pub(super) evaluation: EvaluationFlags,
+}
+
+/// The Lmod whose rules hold, and how to evaluate, as flags and the session say.
+pub(super) fn options(flags: &EvaluationFlags, environment: &Variables) -> (String, Options) {
+    let lmod_version = flags.lmod_version.as_ref().or(environment.get("LMOD_VERSION"));
+    let lua = flags.lua_version.or_else(|| {
+        let lmod = LmodInstallation::detect(environment)?;
+        LuaVersion::of_lmod(&lmod.command)
+    });
+    let options = Options {
+        lua: lua.unwrap_or_default(),
+        no_commands: flags.no_commands,
+        run_execute: flags.run_execute,
+    };
+    (lmod_version.map_or_else(|| NEWEST_LMOD.to_owned(), String::clone), options)
 }
 
 /// Evaluates what `wish` asks for.
@@ -95,7 +113,8 @@ pub(super) fn freeze(context: &Context, wish: &Wish) -> anyhow::Result<Frozen> {
         return Err(Failure::NoModulepath.into());
     }
     let found = Stack::detect(&session.environment)?;
-    let freezer = Freezer { context, session: &session, found: &found };
+    let (lmod_version, options) = options(&wish.evaluation, &session.environment);
+    let freezer = Freezer { context, session: &session, found: &found, lmod_version, options };
     let stack = freezer.wanted_stack(wish)?;
     let base_modulepath = freezer.base_modulepath(&stack)?;
     let mut warnings = Vec::new();
@@ -125,6 +144,8 @@ struct Freezer<'a> {
     context: &'a Context,
     session: &'a Session,
     found: &'a Stack,
+    lmod_version: String,
+    options: Options,
 }
 
 impl Freezer<'_> {
@@ -360,12 +381,9 @@ impl Freezer<'_> {
             load,
             pins: Vec::new(),
             pinned_only: false,
-            lmod_version: self
-                .session
-                .lmod_version
-                .clone()
-                .unwrap_or_else(|| NEWEST_LMOD.to_owned()),
+            lmod_version: self.lmod_version.clone(),
             limits: Limits { time: self.context.evaluation_time, ..Limits::default() },
+            options: self.options.clone(),
         }
     }
 

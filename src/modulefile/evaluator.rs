@@ -14,7 +14,7 @@ use super::features::Feature;
 use super::limits::Watch;
 use super::names::{Names, rc};
 use super::naming::{Name, Realm};
-use super::rules::{self, Rules};
+use super::rules::{self, Rules, Settled};
 use super::state::{Entry, State, Status};
 use super::{Evaluation, Event, LoadedModule, Request, api, vm};
 
@@ -25,13 +25,19 @@ const LONGEST_FILE: u64 = 64 << 20;
 pub(super) struct Evaluator<'a> {
     pub(super) lua: &'a Lua,
     pub(super) request: &'a Request,
-    pub(super) rules: Rules,
+    pub(super) rules: Settled,
     pub(super) watch: Rc<Watch>,
     pub(super) state: RefCell<State>,
     pub(super) names: RefCell<Names>,
     pub(super) runner: Runner,
     /// Globals of modulefiles.
     pub(super) sandbox: OnceCell<Table>,
+    /// Functions of `site.lua`, once a site's file has been run.
+    pub(super) site: OnceCell<Table>,
+    /// The site's files by the number in their name in Lua.
+    pub(super) site_files: RefCell<Vec<PathBuf>>,
+    /// Lmod's settings that the site's files have assigned; `None` is off.
+    pub(super) assigned: RefCell<BTreeMap<String, Option<String>>>,
     /// Where names were asked for that could not be found then.
     pub(super) asked: RefCell<BTreeMap<String, Chain>>,
     /// Properties that `add_property` may set: name → values.
@@ -52,12 +58,15 @@ impl<'a> Evaluator<'a> {
         Self {
             lua,
             request,
-            rules,
+            rules: Settled::new(rules),
             watch: Watch::new(request.limits),
             state: RefCell::new(State::new(request.environment.clone())),
             names: RefCell::new(names),
             runner,
             sandbox: OnceCell::new(),
+            site: OnceCell::new(),
+            site_files: RefCell::default(),
+            assigned: RefCell::default(),
             asked: RefCell::default(),
             properties: OnceCell::new(),
             observe: RefCell::new(observe),
@@ -69,9 +78,13 @@ impl<'a> Evaluator<'a> {
     pub(super) fn run(&self) -> Result<Evaluation, EvaluationError> {
         let result = self.watch.install(self.lua).and_then(|()| {
             self.lua.scope(|scope| {
-                api::install(scope, self)?;
+                let host = api::install(scope, self)?;
+                self.prepare_environment();
+                self.read_site(&|| api::site_table(self, &host))?;
+                self.hook("startup", self.command_name())?;
                 self.load_requested()?;
-                self.must_be_loaded()
+                self.must_be_loaded()?;
+                self.end_site()
             })
         });
         match result {
@@ -91,7 +104,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn load_requested(&self) -> mlua::Result<()> {
-        self.prepare_environment();
+        self.prepare_modulepath();
         let (mut unload, mut load) = (Vec::new(), Vec::new());
         for name in &self.request.load {
             if let Some(name) = name.strip_prefix('-') {
@@ -124,6 +137,10 @@ impl<'a> Evaluator<'a> {
         ] {
             state.set_private(name, Some(value));
         }
+    }
+
+    fn prepare_modulepath(&self) {
+        let mut state = self.state.borrow_mut();
         if state.getenv("MODULEPATH").is_some() {
             state.make_list(&self.rules, "MODULEPATH", ":", true);
         }
@@ -142,7 +159,11 @@ impl<'a> Evaluator<'a> {
     /// The rc files of the site, read from the last to the first, then the user's.
     fn read_global_rc(&self) -> mlua::Result<()> {
         let environment = &self.request.environment;
-        let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+        let assigned = self.assigned.borrow();
+        let get = |name: &str| {
+            let assigned = assigned.get(name).and_then(Option::as_ref);
+            assigned.or_else(|| environment.get(name)).filter(|value| !value.is_empty())
+        };
         let list = get("LMOD_MODULERC").filter(|_| self.rules.have(Feature::ModuleRcVariable));
         let site = list
             .or_else(|| get("LMOD_MODULERCFILE"))

@@ -55,6 +55,16 @@ pub(super) enum Feature {
     UndoneStaysVisible,
     /// `isloaded("c/1")` is true of `c/1.0`.
     VersionPrefixes,
+    /// The hook `unload` is told the name as an object, too.
+    UnloadHookNames,
+    /// Settings of how names are found and paths grow may be assigned by a site's files.
+    SettingsReadLate,
+    /// Hooks know commands by the functions that serve them.
+    LongCommandNames,
+    /// `LMOD_CONFIG_DIR` may hold a `SitePackage.lua`.
+    ConfigurationSearched,
+    /// `LMOD_SITEPACKAGE_PREPEND` names files of the site.
+    SitePackagePrepend,
 }
 
 impl Feature {
@@ -67,7 +77,10 @@ impl Feature {
             Self::IsFileNil => (8, 7, 27),
             Self::ModuleRcVariable => (8, 7, 35),
             Self::BreakIsSuccess => (8, 7, 37),
-            Self::Ranges | Self::ColonsCleaned | Self::DuplicatesKeepPlace => (8, 7, 38),
+            Self::Ranges
+            | Self::ColonsCleaned
+            | Self::DuplicatesKeepPlace
+            | Self::SettingsReadLate => (8, 7, 38),
             Self::AutoHandling => (8, 7, 41),
             Self::EmptyElementsStay => (8, 7, 44),
             Self::AllDirectories => (8, 7, 45),
@@ -81,6 +94,10 @@ impl Feature {
             Self::TopStaysRequired => (8, 7, 66),
             Self::BlanksKept => (9, 2, 3),
             Self::UndoneStaysVisible | Self::VersionPrefixes => (9, 2, 6),
+            Self::UnloadHookNames => (8, 7, 56),
+            Self::LongCommandNames => (8, 7, 58),
+            Self::ConfigurationSearched => (9, 0, 7),
+            Self::SitePackagePrepend => (9, 2, 9),
         }
     }
 }

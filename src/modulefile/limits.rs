@@ -26,6 +26,9 @@ pub(super) enum Signal {
     /// `LmodBreak`: this modulefile ends and has done nothing.
     #[error("LmodBreak")]
     Break,
+    /// A site's file uses something of Lmod's that we do not have, which has been said.
+    #[error("what module-export does not have was used")]
+    Unsupported,
 }
 
 /// A modulefile being evaluated.

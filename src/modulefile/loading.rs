@@ -133,12 +133,14 @@ impl Evaluator<'_> {
         self.refuse_upstream_conflict(&short_name, &full_name)?;
         self.state.borrow_mut().set_module(&short_name, Some(pending(name, file)));
         let loaded = self.evaluate_file(&full_name, file)?;
-        let mut state = self.state.borrow_mut();
         // A modulefile may have loaded another one of the same name over itself.
-        if loaded && state.module(&short_name).is_some_and(|entry| entry.file == file) {
-            state.activate(&short_name);
+        let own = |entry: &Entry| entry.file == file;
+        let active = loaded && self.state.borrow().module(&short_name).is_some_and(own);
+        if active {
+            self.state.borrow_mut().activate(&short_name);
+            self.hook_on("load", name)?;
         }
-        state.pop_frame();
+        self.state.borrow_mut().pop_frame();
         Ok(())
     }
 
@@ -174,7 +176,8 @@ impl Evaluator<'_> {
             let (file, chain) = (file.to_owned(), self.watch.chain());
             return Err(self.watch.end(EvaluationError::Tcl { file, chain }));
         }
-        let text = self.read_file(file)?;
+        let mut text = self.read_file(file)?;
+        self.decorate(&mut text)?;
         let result = vm::run_modulefile(self, &text);
         let result = match result {
             Ok(()) => Ok(true),
@@ -347,22 +350,18 @@ impl Evaluator<'_> {
             meant.unwrap_or(file)
         };
         let done = self.evaluate_file(full_name, &file)?;
-        let mut state = self.state.borrow_mut();
         if done {
-            state.set_module(short_name, None);
+            self.state.borrow_mut().set_module(short_name, None);
+            self.hook_on("unload", name)?;
         }
-        state.pop_frame();
+        self.state.borrow_mut().pop_frame();
         Ok(())
     }
 
     /// An error that ends the evaluation because a modulefile or a rule says so.
     pub(super) fn refuse(&self, message: String) -> mlua::Error {
-        self.watch.end(EvaluationError::Refused {
-            message,
-            file: self.watch.file(),
-            line: vm::current_line(self.lua),
-            chain: self.watch.chain(),
-        })
+        let ((file, line), chain) = (vm::place(self), self.watch.chain());
+        self.watch.end(EvaluationError::Refused { message, file, line, chain })
     }
 }
 

@@ -9,12 +9,15 @@
 //! | `rules`, `features` | Lmod's settings, and where its versions differ |
 //! | `vm`, `limits` | the Lua machine, and what stops it |
 //! | `api/`, `lua/embedded/` | the functions that modulefiles call |
+//! | `dialect` | texts for other versions of Lua |
+//! | `site` | the site's own files and hooks |
 //! | `command`, `source_sh` | programs that modulefiles run |
 //! | `child` | evaluation in a process of its own |
 
 mod api;
 mod child;
 mod command;
+mod dialect;
 mod error;
 mod evaluator;
 mod features;
@@ -23,6 +26,7 @@ mod loading;
 mod names;
 mod naming;
 mod rules;
+mod site;
 mod source_sh;
 mod state;
 mod vm;
@@ -40,6 +44,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::{Change, Variables};
+use crate::stack::LuaVersion;
 
 /// Something begins; reported in order while evaluation runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +91,8 @@ fn evaluate_with(
     std::thread::scope(|scope| {
         let (sender, events) = std::sync::mpsc::channel();
         let evaluation = move || {
-            let lua = vm::new().map_err(|error| failed(format!("failed: {error}")))?;
+            let lua = vm::new(request.options.lua);
+            let lua = lua.map_err(|error| failed(format!("failed: {error}")))?;
             // Whoever no longer listens need not be told.
             let mut observe = move |event| drop(sender.send(event));
             evaluator::Evaluator::new(&lua, request, runner, &mut observe).run()
@@ -120,6 +126,20 @@ pub struct Request {
     pub lmod_version: String,
     /// What evaluation may use.
     pub limits: Limits,
+    /// How to evaluate, where that is a choice.
+    pub options: Options,
+}
+
+/// How to evaluate, where that is a choice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// The Lua that Lmod runs on.
+    pub lua: LuaVersion,
+    /// A modulefile that runs a command is an error.
+    pub no_commands: bool,
+    /// What `execute` hands to the user's shell is run by a shell of ours once all is loaded, and
+    /// what it changes in the environment counts.
+    pub run_execute: bool,
 }
 
 /// A module whose file is known already.

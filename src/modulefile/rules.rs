@@ -1,6 +1,8 @@
 //! Lmod's settings, and where its versions differ.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use crate::environment::path::{Blanks, Cleaning};
 use crate::environment::{ListRules, Stored, Variables};
@@ -107,6 +109,32 @@ fn is_on(environment: &Variables, name: &str, otherwise: bool) -> bool {
         None => otherwise,
         Some(unset) if unset.starts_with('@') => otherwise,
         Some(value) => !matches!(value, "no" | "off" | "0" | ""),
+    }
+}
+
+/// Lmod's settings, which a site's files may change until they have been run.
+#[derive(Debug)]
+pub(super) struct Settled {
+    first: Rules,
+    last: OnceCell<Rules>,
+}
+
+impl Settled {
+    pub(super) fn new(first: Rules) -> Self {
+        Self { first, last: OnceCell::new() }
+    }
+
+    /// From now on it is these.
+    pub(super) fn settle(&self, rules: Rules) {
+        let _ = self.last.set(rules);
+    }
+}
+
+impl Deref for Settled {
+    type Target = Rules;
+
+    fn deref(&self) -> &Rules {
+        self.last.get().unwrap_or(&self.first)
     }
 }
 

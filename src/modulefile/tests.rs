@@ -25,6 +25,7 @@ fn request(top: &Path, load: &[&str]) -> Request {
         pinned_only: false,
         lmod_version: "9.2.9".to_owned(),
         limits: Limits::default(),
+        options: Options::default(),
     }
 }
 

@@ -1,11 +1,15 @@
 //! The Lua machine: running modulefiles and rc files, and what their errors mean.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mlua::chunk::ChunkMode;
-use mlua::{Lua, LuaOptions, StdLib, Variadic};
+use mlua::{Function, Lua, LuaOptions, StdLib, Value, Variadic};
 
+use crate::stack::LuaVersion;
+
+use super::dialect;
 use super::error::EvaluationError;
 use super::evaluator::Evaluator;
 use super::features::Feature;
@@ -15,22 +19,56 @@ use super::names::rc;
 /// The name under which Lua knows every modulefile.
 const CHUNK: &str = "modulefile";
 
-/// A machine with the libraries that Lmod's sandbox draws from.
-pub(super) fn new() -> mlua::Result<Lua> {
-    let libraries = StdLib::STRING | StdLib::TABLE | StdLib::MATH | StdLib::OS | StdLib::IO;
-    Lua::new_with(libraries, LuaOptions::default())
+/// Beginning of the name under which Lua knows a site's file; its number follows.
+pub(super) const SITE_CHUNK: &str = "site file ";
+
+const DIALECT: &str = include_str!("../../lua/embedded/dialect.lua");
+
+/// A machine with the libraries that Lmod's sandbox draws from, as `version` has them.
+pub(super) fn new(version: LuaVersion) -> mlua::Result<Lua> {
+    let libraries = StdLib::STRING
+        | StdLib::TABLE
+        | StdLib::MATH
+        | StdLib::OS
+        | StdLib::IO
+        | StdLib::COROUTINE
+        | StdLib::UTF8;
+    let lua = Lua::new_with(libraries, LuaOptions::default())?;
+    let joint: Value = lua
+        .load(DIALECT)
+        .set_name("=lua/embedded/dialect.lua")
+        .call((version.to_string(), version.name()))?;
+    lua.globals().raw_set(dialect::JOINT, joint)?;
+    Ok(lua)
+}
+
+/// The text for our Lua.
+pub(super) fn translate<'t>(evaluator: &Evaluator, text: &'t [u8]) -> mlua::Result<Cow<'t, [u8]>> {
+    dialect::translate(text, evaluator.request.options.lua).map_err(|refused| {
+        let message = format!("{CHUNK}:{}: {refused}", refused.line);
+        mlua::Error::SyntaxError { message, incomplete_input: false }
+    })
+}
+
+/// The text of a modulefile as a function whose globals are the sandbox's.
+pub(super) fn chunk(evaluator: &Evaluator, text: &[u8]) -> mlua::Result<Function> {
+    let Some(sandbox) = evaluator.sandbox.get() else {
+        return evaluator.lua.create_function(|_, ()| Ok(()));
+    };
+    let make = |text: &[u8]| {
+        let chunk = evaluator.lua.load(text).set_name(format!("={CHUNK}"));
+        chunk.set_mode(ChunkMode::Text).set_environment(sandbox.clone()).into_function()
+    };
+    match translate(evaluator, text)? {
+        Cow::Borrowed(text) => make(text),
+        // A chain of very many concatenations is too long with joints in it.
+        Cow::Owned(new) => make(&new).or_else(|error| make(text).map_err(|_| error)),
+    }
 }
 
 /// Runs the text of a modulefile in the sandbox.
 pub(super) fn run_modulefile(evaluator: &Evaluator, text: &[u8]) -> mlua::Result<()> {
-    let Some(sandbox) = evaluator.sandbox.get() else { return Ok(()) };
-    evaluator
-        .lua
-        .load(text)
-        .set_name(format!("={CHUNK}"))
-        .set_mode(ChunkMode::Text)
-        .set_environment(sandbox.clone())
-        .exec()
+    chunk(evaluator, text)?.call(())
 }
 
 /// Runs the text of an rc file and returns what it says.
@@ -44,9 +82,13 @@ pub(super) fn run_rc(
     let lines = RefCell::new(Vec::new());
     let result = evaluator.lua.scope(|scope| {
         let environment = super::api::rc_environment(scope, evaluator, &lines)?;
+        environment.raw_set(
+            dialect::JOINT,
+            evaluator.lua.globals().raw_get::<Value>(dialect::JOINT)?,
+        )?;
         evaluator
             .lua
-            .load(text)
+            .load(&*translate(evaluator, text)?)
             .set_name(format!("={CHUNK}"))
             .set_mode(ChunkMode::Text)
             .set_environment(environment)
@@ -79,6 +121,34 @@ pub(super) fn current_line(lua: &Lua) -> Option<u32> {
     })
 }
 
+/// The file and line of modulefile or site's file that made the call being served.
+pub(super) fn place(evaluator: &Evaluator) -> (PathBuf, Option<u32>) {
+    let found = (0..12).find_map(|level| {
+        let frame = evaluator.lua.inspect_stack(level, |debug| {
+            let source = debug.source().short_src.as_deref().map(str::to_owned);
+            (source, debug.current_line().and_then(|line| u32::try_from(line).ok()))
+        });
+        let (source, line) = frame?;
+        let source = source?;
+        if source == CHUNK {
+            return Some((evaluator.watch.file(), line));
+        }
+        Some((site_file(evaluator, &source)?, line))
+    });
+    found.unwrap_or_else(|| (evaluator.watch.file(), None))
+}
+
+/// The site's file that Lua knows by this name.
+fn site_file(evaluator: &Evaluator, name: &str) -> Option<PathBuf> {
+    let number: usize = name.strip_prefix(SITE_CHUNK)?.parse().ok()?;
+    evaluator.site_files.borrow().get(number).cloned()
+}
+
+/// Whether the error is that a site's file uses something that we do not have.
+pub(super) fn is_unsupported(error: &mlua::Error) -> bool {
+    error.downcast_ref::<Signal>() == Some(&Signal::Unsupported)
+}
+
 /// Whether the error is `LmodBreak`.
 pub(super) fn is_break(error: &mlua::Error) -> bool {
     error.downcast_ref::<Signal>() == Some(&Signal::Break)
@@ -93,8 +163,15 @@ pub(super) fn is_memory(error: &mlua::Error) -> bool {
 
 /// What a failed modulefile means.
 pub(super) fn error(evaluator: &Evaluator, error: &mlua::Error) -> EvaluationError {
-    let (message, line) = message(error);
-    let (file, chain) = (evaluator.watch.file(), evaluator.watch.chain());
+    let (mut message, mut line) = message(error);
+    let (mut file, chain) = (evaluator.watch.file(), evaluator.watch.chain());
+    if let Some((name, rest)) = message.split_once(':')
+        && let Some(own) = site_file(evaluator, name)
+        && let Some((number, rest)) = rest.split_once(':')
+    {
+        (file, line) = (own, number.parse().ok());
+        message = rest.trim_start().to_owned();
+    }
     if is_memory(error) {
         let memory = crate::base::ByteSize(evaluator.request.limits.memory_bytes);
         let (what, reason) = ("the modulefile".to_owned(), format!("at {memory} of memory"));

@@ -2,6 +2,7 @@
 
 mod eessi;
 mod lmod;
+mod lua;
 mod specs;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use crate::environment::Variables;
 
 pub use eessi::Eessi;
 pub use lmod::LmodInstallation;
+pub use lua::{LuaVersion, UnknownLua};
 pub use specs::TargetSpec;
 
 /// Where the software of a session lives.

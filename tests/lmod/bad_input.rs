@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use module_export::base::Interrupt;
 use module_export::environment::Variables;
 use module_export::modulefile::{
-    Evaluation, EvaluationError, Limits, Request, evaluate, evaluate_in_child,
+    Evaluation, EvaluationError, Limits, Options, Request, evaluate, evaluate_in_child,
 };
 use tempfile::TempDir;
 
@@ -36,6 +36,7 @@ fn request(top: &Path, load: &[&str]) -> Request {
         pinned_only: false,
         lmod_version: "8.7.30".to_owned(),
         limits: Limits { time: Duration::from_millis(500), memory_bytes: 96 << 20 },
+        options: Options::default(),
     }
 }
 

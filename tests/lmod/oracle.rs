@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use module_export::environment::Variables;
-use module_export::modulefile::{Evaluation, EvaluationError, Limits, Request, evaluate};
+use module_export::modulefile::{Evaluation, EvaluationError, Limits, Options, Request, evaluate};
 
 /// Where Debian's package has Lmod; `LMOD_UNDER_TEST` names another's `libexec/lmod`.
 const DEBIANS: &str = "/usr/share/lmod/lmod/libexec/lmod";
@@ -84,6 +84,7 @@ impl Load {
             pinned_only: false,
             lmod_version: version.to_owned(),
             limits: Limits::default(),
+            options: Options::default(),
         };
         evaluate(&request, &mut |_| ())
     }
@@ -116,8 +117,10 @@ impl Load {
     /// What real Lmod does, with what it says.
     pub(super) fn real(&self) -> (Outcome, String) {
         let lmod = lmod().display().to_string();
+        // An Lmod that ends by a Lua error prints nothing.
         let script = format!(
-            "text=$({lmod} bash load \"$@\"); eval \"$text\"; status=$?; unset text; \
+            "text=$({lmod} bash load \"$@\"); eval \"$text\"; status=$?; \
+             test -n \"$text\" || status=1; unset text; \
              printf '%s\\0' $status; unset status; exec /usr/bin/env -0"
         );
         let output = Command::new("/bin/bash")

@@ -7,6 +7,7 @@ mod load;
 mod path;
 mod query;
 mod relation;
+mod site;
 
 pub(super) use path::apply_shell_change;
 
@@ -23,12 +24,15 @@ use super::state::Mode;
 const STRINGS: &str = include_str!("../../../lua/embedded/strings.lua");
 const FILES: &str = include_str!("../../../lua/embedded/files.lua");
 const SANDBOX: &str = include_str!("../../../lua/embedded/sandbox.lua");
+const PACKAGE: &str = include_str!("../../../lua/embedded/pkg.lua");
+const SITE: &str = include_str!("../../../lua/embedded/site.lua");
+const LMOD: &str = include_str!("../../../lua/embedded/lmod.lua");
 
 /// Makes the globals of modulefiles.
 pub(super) fn install<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     evaluator: &'env Evaluator<'_>,
-) -> mlua::Result<()> {
+) -> mlua::Result<Table> {
     let lua = evaluator.lua;
     let host = Host { scope, table: lua.create_table()? };
     path::install(&host, evaluator)?;
@@ -38,11 +42,26 @@ pub(super) fn install<'scope, 'env>(
     query::install(&host, evaluator)?;
     fileop::install(&host, evaluator)?;
     compat::install(&host, evaluator)?;
+    site::install(&host, evaluator)?;
     embedded(lua, "strings", STRINGS)?.call::<()>(())?;
     let files: Table = embedded(lua, "files", FILES)?.call(&host.table)?;
-    let sandbox: Table = embedded(lua, "sandbox", SANDBOX)?.call((&host.table, files))?;
+    let sandbox: Table = embedded(lua, "sandbox", SANDBOX)?.call((&host.table, &files))?;
+    let package: Table = embedded(lua, "pkg", PACKAGE)?.call((&host.table, &sandbox))?;
+    sandbox.raw_set("Pkg", package)?;
     drop(evaluator.sandbox.set(sandbox));
-    Ok(())
+    host.table.raw_set("files", files)?;
+    Ok(host.table)
+}
+
+/// Makes the globals of a site's own files; `host` is what [`install`] gave.
+pub(super) fn site_table(evaluator: &Evaluator, host: &Table) -> mlua::Result<Table> {
+    let lua = evaluator.lua;
+    let sandbox = evaluator.sandbox.get();
+    let files: Value = host.raw_get("files")?;
+    let site: Table = embedded(lua, "site", SITE)?.call((host, sandbox, files))?;
+    embedded(lua, "lmod", LMOD)?.call::<()>((host, sandbox, &site))?;
+    site.get::<mlua::Function>("seal")?.call::<()>(())?;
+    Ok(site)
 }
 
 fn embedded(lua: &Lua, name: &str, text: &str) -> mlua::Result<mlua::Function> {
@@ -152,7 +171,7 @@ fn is_name(table: &Table) -> mlua::Result<bool> {
 }
 
 /// Lua's text as ours; bytes that are not UTF-8 are replaced, NUL is left out as shells do.
-fn text(value: &mlua::LuaString) -> String {
+pub(super) fn text(value: &mlua::LuaString) -> String {
     let mut text = value.to_string_lossy();
     text.retain(|c| c != '\0');
     text
@@ -172,7 +191,8 @@ fn scalar(lua: &Lua, value: &Value) -> mlua::Result<Option<String>> {
         Value::String(value) => Some(text(value)),
         Value::Boolean(value) => Some(value.to_string()),
         Value::Integer(_) | Value::Number(_) => {
-            lua.coerce_string(value.clone())?.map(|value| text(&value))
+            let write: mlua::Function = lua.globals().raw_get("tostring")?;
+            Some(text(&write.call::<mlua::LuaString>(value)?))
         }
         _ => None,
     })

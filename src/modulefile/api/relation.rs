@@ -119,19 +119,25 @@ impl Evaluator<'_> {
         if self.rules.have(Feature::NamesChecked) && !is_identifier(&family) {
             return self.report(format!("family: `{family}` is no name for a family"));
         }
-        let variable = format!("LMOD_FAMILY_{}", family.to_uppercase());
-        let version = format!("{variable}_VERSION");
+        let prefixes = std::iter::once("LMOD".to_owned()).chain(self.site_name()?);
+        let variables: Vec<String> = prefixes
+            .map(|prefix| format!("{prefix}_FAMILY_{}", family.to_uppercase()))
+            .collect();
         let Some(frame) = self.state.borrow().frames.last().cloned() else { return Ok(()) };
         if self.mode() == Mode::Unload {
-            self.undo_variable(&variable);
-            self.undo_variable(&version);
+            for variable in &variables {
+                self.undo_variable(variable);
+                self.undo_variable(&format!("{variable}_VERSION"));
+            }
             self.state.borrow_mut().set_family(&family, None);
             return Ok(());
         }
         self.replace_family_member(&family, &frame.short_name, &frame.full_name)?;
-        self.set_variable(&variable, Some(frame.short_name.clone()));
         let number = frame.version.unwrap_or_else(|| "false".to_owned());
-        self.set_variable(&version, Some(number));
+        for variable in &variables {
+            self.set_variable(variable, Some(frame.short_name.clone()));
+            self.set_variable(&format!("{variable}_VERSION"), Some(number.clone()));
+        }
         let mut state = self.state.borrow_mut();
         state.set_family(&family, Some(&frame.short_name));
         state.edit_module(&frame.short_name, |entry| entry.families.push(family));

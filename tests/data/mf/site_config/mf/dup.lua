@@ -1,0 +1,1 @@
+prepend_path("P","/a") prepend_path("P","/b") prepend_path("P","/a")

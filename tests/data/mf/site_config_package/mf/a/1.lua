@@ -1,0 +1,1 @@
+if here then here() end

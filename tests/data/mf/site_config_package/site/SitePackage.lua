@@ -1,0 +1,1 @@
+sandbox_registration{ here = function() setenv("HERE", "site") end }

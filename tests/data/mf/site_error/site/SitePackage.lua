@@ -1,0 +1,1 @@
+local t = nil; t.x = 1

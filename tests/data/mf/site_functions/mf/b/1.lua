@@ -1,0 +1,3 @@
+load("a")
+named("B", type(app_root))
+unload("a")

@@ -1,0 +1,1 @@
+setenv("other", "1")

@@ -1,0 +1,4 @@
+local hook = require("Hook")
+require("other_file")
+hook.register("load", first_hook, "replace")
+hook.register("load", second_hook, "replace")

@@ -1,0 +1,1 @@
+setenv("SEEN_a_1", os.getenv("HOOKED") or "none")

@@ -1,0 +1,1 @@
+setenv("SEEN_a_2", os.getenv("HOOKED") or "none")

@@ -1,0 +1,2 @@
+setenv("SEEN_b_1", os.getenv("HOOKED") or "none")
+load("a/1")

@@ -1,0 +1,2 @@
+local hook = require("Hook")
+hook.register("SiteName", function() return "Place" end)

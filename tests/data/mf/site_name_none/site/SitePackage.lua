@@ -1,0 +1,1 @@
+require("Hook").register("SiteName", function() return nil end)

@@ -1,0 +1,1 @@
+require("Cosmic"):singleton():assign("LMOD_SITE_NAME","Pre")

@@ -1,0 +1,2 @@
+family("fam")
+if here then here() end

@@ -1,0 +1,1 @@
+setenv("C", tostring(read_declared()))

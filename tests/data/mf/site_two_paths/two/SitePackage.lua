@@ -1,0 +1,2 @@
+local value = require("shared_value")
+sandbox_registration{ here = function() setenv("HERE", "two" .. value) end }
