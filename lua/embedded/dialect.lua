@@ -54,6 +54,9 @@ for name in ("sub byte rep"):gmatch("%a+") do
     end
 end
 
+string.pack, string.unpack, string.packsize = nil, nil, nil
+if kind == "5.1" then string.gfind = string.gmatch end
+
 local gsub = string.gsub
 function string.gsub(text, pattern, replacement, ...)
     local by = replacement
@@ -126,7 +129,7 @@ if oldest then
         return insert(list, ...)
     end
     function table.remove(list, at)
-        if at ~= nil and (at < 1 or at > #list) then return nil end
+        if at ~= nil and (at < 1 or at > #list) then return end
         return remove(list, at)
     end
 end

@@ -81,7 +81,10 @@ function files.popen(command, mode)
     end
     function file:read(format) return read(format) end
     function file:lines() return function() return line(false) end end
-    function file:close() return success or nil, "exit", code end
+    function file:close()
+        if host.lua == "5.1" or host.lua == "luajit" then return true end
+        return success or nil, "exit", code
+    end
     function file:flush() return self end
     function file:setvbuf() return true end
     function file:seek() return position - 1 end

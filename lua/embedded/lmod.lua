@@ -9,6 +9,10 @@ local function object(kind, methods)
     return setmetatable({}, {
         __index = function(_, name)
             local method = methods[name]
+            if method == nil and methods.field then
+                local value = methods.field(name)
+                if value ~= nil then return value end
+            end
             if method == nil then host.unsupported("`" .. tostring(name) .. "` of Lmod's " .. kind) end
             return method
         end,
@@ -186,7 +190,8 @@ local mt = object("MT", {
     end,
     haveProperty = function(_, sn, name, value)
         local module = sn and host.module(sn)
-        return (module and module.properties[name] and module.properties[name][value]) ~= nil
+        local values = module and module.properties[name]
+        return values and values[value]
     end,
     list = function(_, kind, status)
         local list = {}
@@ -210,6 +215,15 @@ local mt = object("MT", {
     modulePathA = function() return host.modulepath() end,
     add_property = function(_, _, name, value) host.add_property(name, value) end,
     name = function() return "_ModuleTable_" end,
+    field = function(name)
+        if name ~= "mT" then return nil end
+        local all = {}
+        for _, sn in ipairs(host.module_names()) do
+            all[sn] = host.module(sn)
+            all[sn].propT = all[sn].properties
+        end
+        return all
+    end,
     className = function() return "MT" end,
 })
 loaded.MT = { singleton = function() return mt end, mt = function() return mt end }

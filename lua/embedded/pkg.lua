@@ -51,7 +51,8 @@ end
 
 function Pkg:moduleDir()
     local level = self.level or 0
-    local pieces = { host.getenv("MODULEPATH_ROOT"), hierarchy[level] }
+    local pieces = { host.getenv("MODULEPATH_ROOT") }
+    pieces[#pieces + 1] = hierarchy[level]
     if level > 0 then
         local above = sandbox.hierarchyA(self._pkgNameVer, level)
         for i = level, 1, -1 do pieces[#pieces + 1] = above[i] end

@@ -11,6 +11,7 @@ for _, name in ipairs({ "assert", "ipairs", "next", "pairs", "tonumber", "tostri
     sandbox[name] = _G[name]
 end
 sandbox.unpack = table.unpack
+local oldest = host.lua == "5.1" or host.lua == "luajit"
 
 -- What must end the evaluation goes through every pcall.
 local protect = pcall
@@ -32,14 +33,17 @@ end
 
 sandbox.string = subset(string, "byte char find format gmatch gsub len lower match rep reverse sub upper split escape")
 sandbox.table = subset(table, "insert remove sort concat unpack")
+if oldest then sandbox.table.unpack = nil end
 sandbox.table.sqrt, sandbox.table.tan = math.sqrt, math.tan
 sandbox.math = subset(math, "floor ceil min max")
 sandbox.os = subset(os, "clock difftime time date")
 sandbox.os.getenv = host.getenv
 sandbox.os.exit = host.exit
 function sandbox.os.execute(command)
-    if command == nil then return true end
+    if command == nil then return not oldest or 1 end
     local _, success, code = host.run("os.execute", command, false)
+    -- the status as the system call gives it
+    if oldest then return code * 256 end
     return success or nil, "exit", code
 end
 sandbox.io = subset(files, "stderr stdout open close write")
@@ -47,7 +51,7 @@ sandbox.package = { cpath = "", path = "", loaded = {}, preload = {} }
 function sandbox.package.loadlib() return nil, "C libraries cannot be loaded", "absent" end
 
 -- Chunks that a modulefile loads itself see the functions of Lua as well.
-local wide = setmetatable({}, { __index = function(_, name)
+local wide = setmetatable({ __module_export_joint = __module_export_joint }, { __index = function(_, name)
     if sandbox[name] ~= nil then return sandbox[name] end
     if name == "pcall" or name == "xpcall" or name == "load" or name == "require" then return nil end
     if name == "coroutine" or name == "debug" or name == "collectgarbage" or name == "dofile" then return nil end
@@ -58,7 +62,9 @@ rawset(wide, "_G", wide)
 function sandbox.loadfile(path, mode, env)
     local text, reason = host.read_file(path)
     if not text then return nil, reason end
-    return load(text, "@" .. path, "t", env or wide)
+    local translated, failure = host.site_text(text)
+    if not translated then return nil, failure end
+    return load(translated, "@" .. path, "t", not oldest and env or wide)
 end
 
 function sandbox.require(name)
@@ -119,9 +125,18 @@ function sandbox.capture(command, extra)
         before[name] = host.getenv(name) or false
         host.set_private(name, tostring(value))
     end
-    local output, success = host.run("capture", command, not since(8, 7, 61))
+    -- Lua 5.1 learns a command's status from what the shell prints after it: one that ends the shell is an error.
+    local status = "module-export status: "
+    local asked = oldest and command .. "\necho \"" .. status .. "$?\"" or command
+    local output, success = host.run("capture", asked, not since(8, 7, 61))
     for name, value in pairs(before) do host.set_private(name, value or nil) end
-    return output, success
+    if oldest then
+        local text, code = output:match("^(.*)" .. status:gsub("%-", "%%-") .. "(%d+)\n$")
+        if not text then host.lmod_error("capture: the command ends the shell: " .. command) end
+        output, success = text, code == "0"
+    end
+    if oldest then return output, success end
+    return output, success or nil
 end
 
 function sandbox.UUIDString(epoch)
@@ -145,7 +160,11 @@ end
 if since(8, 7, 50) then
     function sandbox.myConfig() return nil end
     function sandbox.dofile() host.lmod_error("dofile is not supported in modulefiles") end
-    function sandbox.loadstring(text, name) return load(text, name, "t", wide) end
+    function sandbox.loadstring(text, name)
+        local translated, failure = host.site_text(text)
+        if not translated then return nil, failure end
+        return load(translated, name, "t", wide)
+    end
 end
 if since(8, 7, 57) then sandbox.export_shell_function = host.export_shell_function end
 -- What these give is not a function yet when the sandbox is made.

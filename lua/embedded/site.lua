@@ -14,6 +14,7 @@ for _, name in ipairs({ "assert", "error", "getmetatable", "ipairs", "next", "pa
 end
 if host.lua ~= "5.1" and host.lua ~= "luajit" then globals.rawlen = rawlen end
 globals._G, globals._VERSION = globals, sandbox._VERSION
+globals.__module_export_joint = __module_export_joint
 globals.arg = host.words()
 globals.print = sandbox.print
 globals.pcall = sandbox.pcall
@@ -65,6 +66,14 @@ globals.io.stdin = files.nothing
 function globals.io.read() return nil end
 function globals.io.tmpfile() return files.nothing end
 
+globals.debug = {
+    getinfo = function(level)
+        if type(level) ~= "number" then host.unsupported("`debug.getinfo` of a function") end
+        return host.stack_info(level)
+    end,
+    traceback = function(text) return (text or "") .. "\nstack traceback:" end,
+}
+
 ---- Chunks
 
 -- The function of a text, whose globals are those of the site.
@@ -103,21 +112,26 @@ end
 
 ---- Libraries
 
-local package = { loaded = {}, preload = {}, config = "/\n;\n?\n!\n-\n", cpath = "" }
-package.path = host.getenv("LUA_PATH") or ""
+local package = { loaded = {}, preload = {}, config = "/\n;\n?\n!\n-\n" }
+local number = sandbox._VERSION:match("%d%.%d")
+local function standard(pattern) return (pattern:gsub("5%.x", number)) end
+package.path = host.getenv("LUA_PATH") or standard("/usr/local/share/lua/5.x/?.lua;/usr/local/share/lua/5.x/?/init.lua;"
+    .. "/usr/share/lua/5.x/?.lua;/usr/share/lua/5.x/?/init.lua")
+package.cpath = host.getenv("LUA_CPATH") or standard("/usr/local/lib/lua/5.x/?.so;/usr/lib/lua/5.x/?.so;"
+    .. "/usr/lib64/lua/5.x/?.so;/usr/lib/" .. host.machine() .. "-linux-gnu/lua/5.x/?.so")
 function package.loadlib() return nil, "C libraries cannot be loaded", "absent" end
 globals.package = package
 
-local function on_path(name)
+local function on_path(name, patterns)
     local tried = {}
-    for pattern in package.path:gmatch("[^;]+") do
+    for pattern in (patterns or package.path):gmatch("[^;]+") do
         local path = pattern:gsub("%?", (name:gsub("%.", "/")))
         if host.is_regular(path) then return path end
         tried[#tried + 1] = "\n\tno file '" .. path .. "'"
     end
     return nil, table.concat(tried)
 end
-function package.searchpath(name) return on_path(name) end
+package.searchpath = on_path
 
 local lmods_own = host.lmod_libraries()
 
@@ -136,7 +150,7 @@ function globals.require(name)
             if not called then error("error loading module '" .. name .. "': " .. tostring(reason), 0) end
         elseif lmods_own[name] then
             host.unsupported("Lmod's library `" .. name .. "`")
-        elseif host.in_c_path(name) then
+        elseif on_path(name, package.cpath) then
             host.unsupported("the C library `" .. name .. "`")
         else
             error("module '" .. name .. "' not found:" .. tried, 2)

@@ -191,6 +191,9 @@ pub(super) struct EvaluationFlags {
     /// Run what modulefiles hand to the shell with `execute`, and count what it sets
     #[arg(long, conflicts_with = "no_commands")]
     pub(super) run_execute: bool,
+    /// Restore a saved collection (`module save NAME`) in place of the loaded modules
+    #[arg(long, value_name = "NAME", conflicts_with = "modules")]
+    pub(super) collection: Option<String>,
 }
 
 /// Numbers with dots between them; what follows (`8.7.49-1`) does not count.

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use serde_json::json;
 
 use super::args::{EnvFormat, EnvVerb};
+use super::collections;
 use super::context::Context;
 use super::diagnose::Failure;
 use super::freeze::{self, Wish};
@@ -60,14 +61,24 @@ fn evaluate_clean(context: &Context, words: &EnvVerb) -> anyhow::Result<Evaluati
     if let Some(modulepath) = &words.modulepath {
         environment.insert("MODULEPATH".to_owned(), modulepath.clone());
     }
+    let name = words.evaluation.collection.as_ref();
+    let collection = name.map(|name| collections::read(name, &environment)).transpose()?;
+    if let Some(collection) = &collection {
+        environment.insert("MODULEPATH".to_owned(), collection.table.modulepath.join(":"));
+    }
     let nowhere = environment.get("MODULEPATH").is_none_or(String::is_empty);
     if nowhere && !words.modules.is_empty() {
         return Err(Failure::NoModulepath.into());
     }
-    let (lmod_version, options) = freeze::options(&words.evaluation, &environment);
+    let (lmod_version, mut options) = freeze::options(&words.evaluation, &environment);
+    let mut load = words.modules.clone();
+    if let Some(collection) = collection {
+        load = collections::names(&collection, &environment);
+        options.collection = Some(collection.file);
+    }
     let request = Request {
         environment,
-        load: words.modules.clone(),
+        load,
         pins: Vec::new(),
         pinned_only: false,
         lmod_version,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::args::EvaluationFlags;
+use super::collections;
 use super::context::Context;
 use super::diagnose::Failure;
 use super::frozen::Frozen;
@@ -14,7 +15,7 @@ use crate::environment::fidelity;
 use crate::environment::{Variables, leak};
 use crate::modulefile::{Evaluation, EvaluationError, Limits, Options, Pin, Request};
 use crate::session::foreign;
-use crate::session::{Session, SessionModule};
+use crate::session::{Collection, Session, SessionModule};
 use crate::stack::{LmodInstallation, LuaVersion, Stack};
 
 /// Where programs of the system are, besides those of the stack.
@@ -91,6 +92,7 @@ pub(super) fn options(flags: &EvaluationFlags, environment: &Variables) -> (Stri
         lua: lua.unwrap_or_default(),
         no_commands: flags.no_commands,
         run_execute: flags.run_execute,
+        collection: None,
     };
     (lmod_version.map_or_else(|| NEWEST_LMOD.to_owned(), String::clone), options)
 }
@@ -100,8 +102,13 @@ pub(super) fn options(flags: &EvaluationFlags, environment: &Variables) -> (Stri
 /// # Errors
 /// No modules, not the session a flag needs, or what evaluation refuses.
 pub(super) fn freeze(context: &Context, wish: &Wish) -> anyhow::Result<Frozen> {
-    let session = Session::capture(context.environment.clone())?;
-    if session.modules.is_empty() && wish.modules.is_empty() {
+    let mut session = Session::capture(context.environment.clone())?;
+    let name = wish.evaluation.collection.as_ref();
+    let collection = name.map(|name| collections::read(name, &session.environment)).transpose()?;
+    if let Some(collection) = &collection {
+        collections::restore(&mut session, collection);
+    }
+    if session.modules.is_empty() && wish.modules.is_empty() && collection.is_none() {
         return Err(if session.has_modules_command() {
             Failure::NoModules
         } else {
@@ -114,7 +121,8 @@ pub(super) fn freeze(context: &Context, wish: &Wish) -> anyhow::Result<Frozen> {
     }
     let found = Stack::detect(&session.environment)?;
     let (lmod_version, options) = options(&wish.evaluation, &session.environment);
-    let freezer = Freezer { context, session: &session, found: &found, lmod_version, options };
+    let freezer =
+        Freezer { context, session: &session, found: &found, collection, lmod_version, options };
     let stack = freezer.wanted_stack(wish)?;
     let base_modulepath = freezer.base_modulepath(&stack)?;
     let mut warnings = Vec::new();
@@ -134,7 +142,7 @@ pub(super) fn freeze(context: &Context, wish: &Wish) -> anyhow::Result<Frozen> {
         warnings,
     };
     freezer.fill_variables(&mut frozen, &start);
-    if wish.modules.is_empty() && !wish.generic {
+    if wish.modules.is_empty() && !wish.generic && freezer.collection.is_none() {
         freezer.compare(&mut frozen);
     }
     Ok(frozen)
@@ -144,6 +152,7 @@ struct Freezer<'a> {
     context: &'a Context,
     session: &'a Session,
     found: &'a Stack,
+    collection: Option<Collection>,
     lmod_version: String,
     options: Options,
 }
@@ -178,6 +187,9 @@ impl Freezer<'_> {
     /// `MODULEPATH` as the session had it before its modules added to it; with another CPU
     /// target, that target's directories in place of the session's.
     fn base_modulepath(&self, stack: &Stack) -> anyhow::Result<Vec<String>> {
+        if let Some(collection) = &self.collection {
+            return Ok(collection.table.base_modulepath.clone());
+        }
         let mut path = self.session.modulepath.clone();
         if !self.session.modules.is_empty() {
             let request = self.request_for_loaded(self.found, &path, Strategy::InLoadOrder);
@@ -203,6 +215,9 @@ impl Freezer<'_> {
         modulepath: &[String],
         warnings: &mut Vec<String>,
     ) -> anyhow::Result<(Evaluation, Variables)> {
+        if let Some(collection) = &self.collection {
+            return self.evaluate_collection(collection, stack);
+        }
         if wish.on_top {
             return self.evaluate_on_top(&wish.modules, stack, modulepath);
         }
@@ -274,6 +289,21 @@ impl Freezer<'_> {
         let request = self.request(stack, modulepath, names.to_vec());
         let first = self.run(&request)?;
         self.again_without(request, first)
+    }
+
+    /// The modules of a collection, each by itself.
+    fn evaluate_collection(
+        &self,
+        collection: &Collection,
+        stack: &Stack,
+    ) -> anyhow::Result<(Evaluation, Variables)> {
+        let names = collections::names(collection, &self.session.environment);
+        let mut request = self.request(stack, &collection.table.modulepath, names);
+        request.options.collection = Some(collection.file.clone());
+        let first = self.run(&request)?;
+        let (mut evaluation, start) = self.again_without(request, first)?;
+        collections::complete(&mut evaluation, collection);
+        Ok((evaluation, start))
     }
 
     /// The loaded modules, and then those named.

@@ -2,6 +2,7 @@
 
 mod args;
 mod bar;
+mod collections;
 mod config;
 mod container;
 mod context;

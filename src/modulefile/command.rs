@@ -89,6 +89,10 @@ impl Evaluator<'_> {
         extra: &[(&str, &str)],
     ) -> mlua::Result<Output> {
         self.shell_text(function, text.to_owned());
+        if self.request.options.no_commands && function != "userInGroup" {
+            let message = format!("{function} would run the command `{text}`, and none may run");
+            return Err(self.refuse(message));
+        }
         self.runner.count.set(self.runner.count.get() + 1);
         if self.runner.count.get() > MOST_COMMANDS {
             let reason = format!("after {MOST_COMMANDS} commands");

@@ -233,10 +233,7 @@ impl Reader<'_> {
             }
             _ => Token::Name,
         };
-        if self.lua == LuaVersion::Lua51
-            && self.before[0] == Token::Goto
-            && token == Token::Name
-        {
+        if self.lua == LuaVersion::Lua51 && self.before[0] == Token::Goto && token == Token::Name {
             return Err(self.refuse("there is no `goto`"));
         }
         self.seen(token);
@@ -311,7 +308,10 @@ mod tests {
         for (text, want) in [
             ("x = a..b", "x = a..J..b"),
             ("x = ... ; y = 'a..b' .. [[..]]", "x = ... ; y = 'a..b' ..J.. [[..]]"),
-            ("-- a..b\n--[==[ a..b\n]]..]==] a = 1. ..2", "-- a..b\n--[==[ a..b\n]]..]==] a = 1. ..J..2"),
+            (
+                "-- a..b\n--[==[ a..b\n]]..]==] a = 1. ..2",
+                "-- a..b\n--[==[ a..b\n]]..]==] a = 1. ..J..2",
+            ),
             ("x = 1e-5 .. .5", "x = 1e-5 ..J.. .5"),
         ] {
             let want = want.replace('J', JOINT);

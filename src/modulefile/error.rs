@@ -101,6 +101,19 @@ pub enum EvaluationError {
     Interrupted,
 }
 
+impl EvaluationError {
+    /// The error, which may come of what was left out before.
+    pub(super) fn after(mut self, left_out: &[String]) -> Self {
+        if let Self::Refused { message, .. } | Self::Lua { message, .. } = &mut self {
+            for text in left_out {
+                message.push_str("; before that, ");
+                message.push_str(text);
+            }
+        }
+        self
+    }
+}
+
 /// A name that means no module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {

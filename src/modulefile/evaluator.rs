@@ -36,6 +36,8 @@ pub(super) struct Evaluator<'a> {
     pub(super) site: OnceCell<Table>,
     /// The site's files by the number in their name in Lua.
     pub(super) site_files: RefCell<Vec<PathBuf>>,
+    /// What of the site's files could not be honoured.
+    pub(super) left_out: RefCell<Vec<String>>,
     /// Lmod's settings that the site's files have assigned; `None` is off.
     pub(super) assigned: RefCell<BTreeMap<String, Option<String>>>,
     /// Where names were asked for that could not be found then.
@@ -66,6 +68,7 @@ impl<'a> Evaluator<'a> {
             sandbox: OnceCell::new(),
             site: OnceCell::new(),
             site_files: RefCell::default(),
+            left_out: RefCell::default(),
             assigned: RefCell::default(),
             asked: RefCell::default(),
             properties: OnceCell::new(),
@@ -84,15 +87,20 @@ impl<'a> Evaluator<'a> {
                 self.hook("startup", self.command_name())?;
                 self.load_requested()?;
                 self.must_be_loaded()?;
-                self.end_site()
+                self.restored()?;
+                self.end_site()?;
+                self.run_executes()
             })
         });
         match result {
             Ok(()) => Ok(self.finish()),
-            Err(error) => Err(self.watch.take_error().unwrap_or_else(|| EvaluationError::Child {
-                file: None,
-                reason: vm::message(&error).0,
-            })),
+            Err(error) => {
+                let error = self.watch.take_error().unwrap_or_else(|| EvaluationError::Child {
+                    file: None,
+                    reason: vm::message(&error).0,
+                });
+                Err(error.after(&self.left_out.borrow()))
+            }
         }
     }
 

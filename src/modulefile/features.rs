@@ -86,7 +86,7 @@ impl Feature {
             Self::AllDirectories => (8, 7, 45),
             Self::SavedRcIgnored => (8, 7, 49),
             Self::Hide => (8, 7, 50),
-            Self::Tables => (8, 7, 58),
+            Self::Tables | Self::LongCommandNames => (8, 7, 58),
             Self::DownstreamConflicts => (8, 7, 54),
             Self::PushesOldValue => (8, 7, 60),
             Self::CaptureKeepsLibraries | Self::RcErrorsWarn => (8, 7, 61),
@@ -95,7 +95,6 @@ impl Feature {
             Self::BlanksKept => (9, 2, 3),
             Self::UndoneStaysVisible | Self::VersionPrefixes => (9, 2, 6),
             Self::UnloadHookNames => (8, 7, 56),
-            Self::LongCommandNames => (8, 7, 58),
             Self::ConfigurationSearched => (9, 0, 7),
             Self::SitePackagePrepend => (9, 2, 9),
         }

@@ -11,7 +11,7 @@
 //! | `api/`, `lua/embedded/` | the functions that modulefiles call |
 //! | `dialect` | texts for other versions of Lua |
 //! | `site` | the site's own files and hooks |
-//! | `command`, `source_sh` | programs that modulefiles run |
+//! | `command`, `source_sh`, `execute` | programs that modulefiles run |
 //! | `child` | evaluation in a process of its own |
 
 mod api;
@@ -20,6 +20,7 @@ mod command;
 mod dialect;
 mod error;
 mod evaluator;
+mod execute;
 mod features;
 mod limits;
 mod loading;
@@ -140,6 +141,9 @@ pub struct Options {
     /// What `execute` hands to the user's shell is run by a shell of ours once all is loaded, and
     /// what it changes in the environment counts.
     pub run_execute: bool,
+    /// The file of a saved collection whose modules these are: what modulefiles load themselves
+    /// is among them, so their own calls that load and unload do nothing.
+    pub collection: Option<PathBuf>,
 }
 
 /// A module whose file is known already.

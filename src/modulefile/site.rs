@@ -261,6 +261,17 @@ impl Evaluator<'_> {
         Ok(name.filter(|name| name != "LMOD"))
     }
 
+    /// The hook `restore`, where a collection has been loaded.
+    pub(super) fn restored(&self) -> mlua::Result<()> {
+        let Some(file) = &self.request.options.collection else { return Ok(()) };
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let call = self.lua.create_table()?;
+        call.set("collection", name.as_str())?;
+        call.set("name", name.as_str())?;
+        call.set("fn", file.to_string_lossy())?;
+        self.hook("restore", call).map(drop)
+    }
+
     /// The hook `finalize`, and what the site's files want done at the end.
     pub(super) fn end_site(&self) -> mlua::Result<()> {
         let Some(site) = self.site.get() else { return Ok(()) };

@@ -346,6 +346,20 @@ impl State {
         self.changes.push(Change { origin, variable: variable.to_owned(), operation });
     }
 
+    /// Takes over a value that a text of `origin` has given a variable in a shell.
+    pub(super) fn set_from_shell(
+        &mut self,
+        rules: &Rules,
+        origin: &str,
+        name: &str,
+        value: Option<String>,
+    ) {
+        let operation = value.clone().map_or(Operation::Unset, Operation::Set);
+        self.edit(rules, name, ":", |variable| variable.set(value));
+        let (origin, variable) = (origin.to_owned(), name.to_owned());
+        self.changes.push(Change { origin, variable, operation });
+    }
+
     /// Final values of all variables used, and the changes.
     pub(super) fn take_results(&mut self) -> (BTreeMap<String, Option<String>>, Vec<Change>) {
         let values = self

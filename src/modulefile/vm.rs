@@ -82,10 +82,8 @@ pub(super) fn run_rc(
     let lines = RefCell::new(Vec::new());
     let result = evaluator.lua.scope(|scope| {
         let environment = super::api::rc_environment(scope, evaluator, &lines)?;
-        environment.raw_set(
-            dialect::JOINT,
-            evaluator.lua.globals().raw_get::<Value>(dialect::JOINT)?,
-        )?;
+        environment
+            .raw_set(dialect::JOINT, evaluator.lua.globals().raw_get::<Value>(dialect::JOINT)?)?;
         evaluator
             .lua
             .load(&*translate(evaluator, text)?)
@@ -139,7 +137,7 @@ pub(super) fn place(evaluator: &Evaluator) -> (PathBuf, Option<u32>) {
 }
 
 /// The site's file that Lua knows by this name.
-fn site_file(evaluator: &Evaluator, name: &str) -> Option<PathBuf> {
+pub(super) fn site_file(evaluator: &Evaluator, name: &str) -> Option<PathBuf> {
     let number: usize = name.strip_prefix(SITE_CHUNK)?.parse().ok()?;
     evaluator.site_files.borrow().get(number).cloned()
 }

@@ -1,5 +1,6 @@
 //! The shell's module session, from the variables it is handed.
 
+mod collection;
 pub mod foreign;
 mod lua_table;
 pub mod module_table;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use crate::environment::Variables;
 
+pub use collection::{Collection, CollectionError};
 pub use lua_table::SyntaxError;
 pub use module_table::ModuleTable;
 

@@ -57,7 +57,7 @@ fn joined_pieces(environment: &Variables) -> Result<Option<String>, SessionError
     Ok((!text.is_empty()).then_some(text))
 }
 
-fn read_table(table: &Table) -> Result<ModuleTable, SessionError> {
+pub(super) fn read_table(table: &Table) -> Result<ModuleTable, SessionError> {
     let mut modules = Vec::new();
     for (short_name, entry) in table.table("mT").into_iter().flat_map(|modules| &modules.named) {
         let Value::Table(entry) = entry else { continue };

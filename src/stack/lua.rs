@@ -9,13 +9,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// A version of Lua, as far as modulefiles can tell them apart.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum LuaVersion {
     /// Lua 5.1: every number is a float that is written without `.0`.
     Lua51,
-    /// LuaJIT: the language of 5.1, with some of 5.2.
+    /// `LuaJIT`: the language of 5.1, with some of 5.2.
     LuaJit,
     /// Lua 5.2.
     Lua52,

@@ -4,6 +4,7 @@
 //! # what it shows
 //! path: mf more        directories of MODULEPATH, below the case (`mf` if not given)
 //! env: NAME=value      a variable to start with (repeatable; `$CASE` is the case's directory)
+//! lua: 5.1             the Lua that runs Lmod (Debian's 5.3 if not given)
 //! load: A B/1          words of one `module load` (repeatable: each starts anew)
 //! live: WHY            depends on the machine: compared with the Lmod there, never with a record
 //! ```
@@ -39,6 +40,7 @@ pub(super) fn loads(case: &Path) -> Vec<Load> {
     let load = |words: String| {
         let words: Vec<&str> = words.split(' ').filter(|word| !word.is_empty()).collect();
         let mut load = Load::new(&path.join(":"), &words);
+        load.lua = lines("lua").pop().map(|version| version.parse().unwrap());
         for pair in &environment {
             let (name, value) = pair.split_once('=').unwrap();
             load = load.with(name, value);
@@ -56,6 +58,9 @@ fn compare(part: usize) {
         let name = case.file_name().unwrap().to_string_lossy().into_owned();
         let loads = loads(&case);
         assert!(!loads.is_empty(), "{name} loads nothing");
+        if loads.iter().any(|load| !load.can_run()) {
+            continue;
+        }
         all.extend(loads.into_iter().map(|load| (name.clone(), load)));
     }
     let found = differences(&all, &version);

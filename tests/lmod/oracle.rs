@@ -1,11 +1,15 @@
 //! Real Lmod in a clean environment, and the same load by us.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock};
 
 use module_export::environment::Variables;
 use module_export::modulefile::{Evaluation, EvaluationError, Limits, Options, Request, evaluate};
+use module_export::stack::LuaVersion;
+use tempfile::TempDir;
 
 /// Where Debian's package has Lmod; `LMOD_UNDER_TEST` names another's `libexec/lmod`.
 const DEBIANS: &str = "/usr/share/lmod/lmod/libexec/lmod";
@@ -28,6 +32,8 @@ pub(super) struct Load {
     pub(super) environment: Variables,
     /// Words after `load`.
     pub(super) words: Vec<String>,
+    /// The Lua that runs Lmod, where it is not that of the oracle's first line.
+    pub(super) lua: Option<LuaVersion>,
 }
 
 /// What a load did, comparable.
@@ -54,6 +60,35 @@ pub(super) fn lmod_version() -> Option<String> {
     Some(quoted.to_owned())
 }
 
+/// A copy of the oracle that another version of Lua runs: its texts name interpreter and libraries.
+fn lmod_on(lua: LuaVersion) -> PathBuf {
+    static COPIES: OnceLock<Mutex<BTreeMap<LuaVersion, TempDir>>> = OnceLock::new();
+    let mut copies = COPIES.get_or_init(Mutex::default).lock().unwrap();
+    let copy = copies.entry(lua).or_insert_with(|| {
+        let copy = tempfile::tempdir().unwrap();
+        let from = lmod();
+        let from = from.parent().and_then(|libexec| libexec.parent()).unwrap();
+        copy_for(from, copy.path(), &lua.to_string());
+        copy
+    });
+    copy.path().join("libexec/lmod")
+}
+
+fn copy_for(from: &Path, to: &Path, lua: &str) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        // libraries of C are of one version; Debian has those of the others where Lua looks
+        if source.is_dir() && entry.file_name() != "lib" {
+            copy_for(&source, &target, lua);
+        } else if let Ok(text) = fs::read_to_string(&source) {
+            let text = text.replace("lua5.3", &format!("lua{lua}"));
+            fs::write(&target, text.replace("lua/5.3", &format!("lua/{lua}"))).unwrap();
+            fs::set_permissions(&target, fs::metadata(&source).unwrap().permissions()).unwrap();
+        }
+    }
+}
+
 impl Load {
     /// A load in a clean environment with this `MODULEPATH`.
     pub(super) fn new(modulepath: &str, words: &[&str]) -> Self {
@@ -66,6 +101,7 @@ impl Load {
         Self {
             environment: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             words: words.iter().map(|&word| word.to_owned()).collect(),
+            lua: None,
         }
     }
 
@@ -73,6 +109,19 @@ impl Load {
     pub(super) fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// Whether the Lua that it needs is here; a note (a panic where `REQUIRE_TOOLS=1`) if not.
+    #[allow(clippy::disallowed_methods, reason = "a switch of the test run")]
+    pub(super) fn can_run(&self) -> bool {
+        let Some(lua) = self.lua else { return true };
+        let program = format!("/usr/bin/lua{lua}");
+        let there = PathBuf::from(&program).exists();
+        assert!(there || std::env::var("REQUIRE_TOOLS").is_err(), "no {program}");
+        if !there {
+            eprintln!("skipped: no {program}");
+        }
+        there
     }
 
     /// What we do.
@@ -84,7 +133,7 @@ impl Load {
             pinned_only: false,
             lmod_version: version.to_owned(),
             limits: Limits::default(),
-            options: Options::default(),
+            options: Options { lua: self.lua.unwrap_or_default(), ..Options::default() },
         };
         evaluate(&request, &mut |_| ())
     }
@@ -116,7 +165,7 @@ impl Load {
 
     /// What real Lmod does, with what it says.
     pub(super) fn real(&self) -> (Outcome, String) {
-        let lmod = lmod().display().to_string();
+        let lmod = self.lua.map_or_else(lmod, lmod_on).display().to_string();
         // An Lmod that ends by a Lua error prints nothing.
         let script = format!(
             "text=$({lmod} bash load \"$@\"); eval \"$text\"; status=$?; \

@@ -114,7 +114,7 @@ impl Evaluator<'_> {
 
     fn load_call(&self, function: &str, kind: Loads, arguments: MultiValue) -> mlua::Result<()> {
         let call = self.load_names(function, self.load_realm(), arguments)?;
-        let Some((call, mut names)) = call else { return Ok(()) };
+        let Some((call, mut names)) = call.filter(|_| !self.is_managed()) else { return Ok(()) };
         match (call.act(self.mode()), kind) {
             (Act::Nothing, _) | (Act::Undo, Loads::Always) => Ok(()),
             (Act::Undo, _) => self.unload_within(&mut names),
@@ -133,7 +133,7 @@ impl Evaluator<'_> {
 
     fn load_any(&self, arguments: MultiValue) -> mlua::Result<()> {
         let call = self.load_names("load_any", self.load_realm(), arguments)?;
-        let Some((_, mut names)) = call else { return Ok(()) };
+        let Some((_, mut names)) = call.filter(|_| !self.is_managed()) else { return Ok(()) };
         if self.mode() == Mode::Unload {
             return self.unload_within(&mut names);
         }
@@ -153,11 +153,18 @@ impl Evaluator<'_> {
 
     fn unload_call(&self, arguments: MultiValue) -> mlua::Result<()> {
         match self.load_names("unload", Realm::Session, arguments)? {
-            Some((call, mut names)) if call.act(self.mode()) != Act::Nothing => {
+            Some((call, mut names))
+                if call.act(self.mode()) != Act::Nothing && !self.is_managed() =>
+            {
                 self.unload_within(&mut names)
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether modules of a collection are being loaded, so that they load nothing themselves.
+    fn is_managed(&self) -> bool {
+        self.request.options.collection.is_some() && self.mode() == Mode::Load
     }
 
     fn is_loaded(&self, name: &Name) -> bool {
@@ -180,7 +187,7 @@ impl Evaluator<'_> {
 
     pub(super) fn depends_on(&self, arguments: MultiValue) -> mlua::Result<()> {
         let call = self.load_names("depends_on", self.load_realm(), arguments)?;
-        let Some((call, mut names)) = call else { return Ok(()) };
+        let Some((call, mut names)) = call.filter(|_| !self.is_managed()) else { return Ok(()) };
         match call.act(self.mode()) {
             Act::Nothing => Ok(()),
             Act::Undo => self.forgo(&mut names),

@@ -15,6 +15,7 @@ use std::cell::RefCell;
 
 use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Scope, Table, Value};
 
+use super::dialect::JOINT;
 use super::evaluator::Evaluator;
 use super::features::Feature;
 use super::names::rc;
@@ -48,6 +49,7 @@ pub(super) fn install<'scope, 'env>(
     let sandbox: Table = embedded(lua, "sandbox", SANDBOX)?.call((&host.table, &files))?;
     let package: Table = embedded(lua, "pkg", PACKAGE)?.call((&host.table, &sandbox))?;
     sandbox.raw_set("Pkg", package)?;
+    sandbox.raw_set(JOINT, lua.globals().raw_get::<Value>(JOINT)?)?;
     drop(evaluator.sandbox.set(sandbox));
     host.table.raw_set("files", files)?;
     Ok(host.table)

@@ -120,9 +120,8 @@ impl Evaluator<'_> {
             return self.report(format!("family: `{family}` is no name for a family"));
         }
         let prefixes = std::iter::once("LMOD".to_owned()).chain(self.site_name()?);
-        let variables: Vec<String> = prefixes
-            .map(|prefix| format!("{prefix}_FAMILY_{}", family.to_uppercase()))
-            .collect();
+        let variables: Vec<String> =
+            prefixes.map(|prefix| format!("{prefix}_FAMILY_{}", family.to_uppercase())).collect();
         let Some(frame) = self.state.borrow().frames.last().cloned() else { return Ok(()) };
         if self.mode() == Mode::Unload {
             for variable in &variables {

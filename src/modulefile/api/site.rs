@@ -29,7 +29,7 @@ const GLOBALS: &str = "Avail Category CollectionLst Disable GetDefault Help IsAv
     expert getMT getModuleRCT hub initialize_lmod isEncodable master mergeEnvVars mrc_load myClean \
     pager path2pathA runTCLprog setStatusFlag stackTraceBackA unload_internal usePager \
     walk_spiderT Var Spider locatePkg localSoftware getStatusFlag shortLifeCache ancient \
-    build_fullName splitNV reset_env dir_walk findInPath find_exec_path setfenv getfenv debug module \
+    build_fullName splitNV reset_env dir_walk findInPath find_exec_path setfenv getfenv module \
     newproxy";
 
 fn words(text: &str) -> BTreeSet<String> {
@@ -39,7 +39,7 @@ fn words(text: &str) -> BTreeSet<String> {
 pub(super) fn install<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Result<()> {
     install_settings(host, ev)?;
     install_modules(host, ev)?;
-    install_system(host, ev)?;
+    install_system(host)?;
     let set = |names: &'static str| {
         move |lua: &mlua::Lua, ()| {
             lua.create_table_from(words(names).into_iter().map(|name| (name, true)))
@@ -51,16 +51,34 @@ pub(super) fn install<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> m
         let (file, line) = vm::place(ev);
         let place = file.display();
         let line = line.map_or_else(String::new, |line| format!(", line {line}"));
-        ev.warn(format!(
+        let warning = format!(
             "{place}{line} uses {what}, which module-export does not have: what this code would \
              do is left out"
-        ));
+        );
+        ev.left_out.borrow_mut().push(warning.clone());
+        ev.warn(warning);
         Err::<(), _>(mlua::Error::external(Signal::Unsupported))
     })?;
     host.define("caller_kind", |lua, ()| {
         // 0 is this function, 1 the metamethod that asks
         let kind = lua.inspect_stack(2, |debug| debug.source().what.to_owned());
         Ok(kind.unwrap_or_else(|| "C".to_owned()))
+    })?;
+    host.define("stack_info", move |lua, level: usize| {
+        let info = lua.inspect_stack(level + 1, |debug| {
+            let source = debug.source();
+            (source.short_src.map(|text| text.into_owned()), source.what, debug.current_line())
+        });
+        let Some((source, what, line)) = info else { return Ok(None) };
+        let source = source.unwrap_or_default();
+        let file = vm::site_file(ev, &source).or_else(|| (what != "C").then(|| ev.watch.file()));
+        let file = file.map_or(source, |file| format!("@{}", file.display()));
+        let table = lua.create_table()?;
+        table.set("short_src", file.trim_start_matches('@'))?;
+        table.set("source", file)?;
+        table.set("what", what)?;
+        table.set("currentline", line.unwrap_or_default())?;
+        Ok(Some(table))
     })?;
     host.define("site_file", move |_, path: PathBuf| {
         let mut files = ev.site_files.borrow_mut();
@@ -118,6 +136,10 @@ fn install_modules<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua
         ev.name_data(&name)
     })?;
     host.define("module", move |_, short_name: String| ev.module_data(&short_name))?;
+    host.define("module_names", move |lua, ()| {
+        let state = ev.state.borrow();
+        lua.create_sequence_from(state.modules().map(|(name, _)| name.as_str()))
+    })?;
     host.define("own_frame", move |_, ()| {
         let frame = ev.state.borrow().frames.last().map(|frame| frame.short_name.clone());
         frame.map_or(Ok(None), |name| ev.frame_data(&name))
@@ -131,7 +153,10 @@ fn install_modules<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua
     })
 }
 
-fn install_system<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Result<()> {
+fn install_system(host: &Host<'_, '_>) -> mlua::Result<()> {
+    host.define("machine", |_, ()| {
+        Ok(rustix::system::uname().machine().to_string_lossy().into_owned())
+    })?;
     host.define("is_regular", |_, path: String| Ok(Path::new(&path).is_file()))?;
     host.define("readlink", |_, path: String| {
         let target = std::fs::read_link(path).ok();
@@ -157,16 +182,12 @@ fn install_system<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua:
         let found = fields.find(|fields| fields[..3].iter().any(|field| *field == wanted));
         let Some(fields) = found else { return Ok(None) };
         let table = lua.create_table()?;
-        for (name, value) in ["name", "passwd", "uid", "gid", "gecos", "dir", "shell"]
-            .into_iter()
-            .zip(fields)
+        for (name, value) in
+            ["name", "passwd", "uid", "gid", "gecos", "dir", "shell"].into_iter().zip(fields)
         {
             table.set(name, value)?;
         }
         Ok(Some(table))
-    })?;
-    host.define("user_name", move |_, ()| {
-        Ok(ev.request.environment.get("USER").cloned())
     })
 }
 
@@ -222,6 +243,7 @@ impl Evaluator<'_> {
             Status::Inactive => "inactive",
         };
         table.set("status", status)?;
+        table.set("loadOrder", entry.order)?;
         let properties = self.lua.create_table()?;
         for (name, values) in &entry.properties {
             let values = values.iter().map(|value| (value.as_str(), 1));

@@ -1,0 +1,1 @@
+local text, status = capture("echo hello; exit 4") setenv("A", tostring(status))

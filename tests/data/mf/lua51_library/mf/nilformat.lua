@@ -1,0 +1,1 @@
+setenv("A", string.format("%s", nil))

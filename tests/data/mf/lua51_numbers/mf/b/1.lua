@@ -1,0 +1,15 @@
+local t = {}
+for i = 1, 3 do t[#t + 1] = i / 1 end
+setenv("LOOP", table.concat(t, ","))
+setenv("LEN", ("x" .. 5/1):len() .. string.len(12.0) .. (tostring(3.0)):rep(2))
+setenv("SUB", ("abcdef"):sub(1.9, 3.2))
+setenv("GSUB", ("a-b"):gsub("%-", 1.0))
+setenv("GSUB2", (("a.b"):gsub("%w", function(c) return 2.0 end)))
+setenv("GSUB3", (("a.b"):gsub("%w", { a = 1.0 })))
+setenv("VERSION", _VERSION)
+setenv("UNPACK", type(unpack) .. type(table.unpack))
+setenv("KEY", ({ "one", "two" })[4/2])
+setenv("EQ", tostring(1 == 1.0) .. tostring(2^31))
+setenv("MIXED", 1 .. "")
+setenv("NESTED", ("a" .. (1/1 .. "b")) .. 2)
+setenv("INF", 1/0)

@@ -1,0 +1,3 @@
+goto done
+setenv("A","1")
+::done::

@@ -1,0 +1,1 @@
+local t = {} table.insert(t, 1, 2, 3)

@@ -1,0 +1,1 @@
+setenv("A", one() .. two .. three .. tostring(missing) .. failed)

@@ -1,0 +1,1 @@
+function from_one() return "one" end

@@ -1,0 +1,1 @@
+LmodMessage("well") setenv("W","1")

@@ -1,0 +1,1 @@
+module_version("b/2","default")

@@ -1,0 +1,1 @@
+setenv("A", "1") setenv("TRY", tostring(try_load)) setenv("ERR", type(error))

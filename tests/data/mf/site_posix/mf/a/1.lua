@@ -1,0 +1,1 @@
+for i, v in ipairs(seen) do setenv("V" .. i, tostring(v)) end

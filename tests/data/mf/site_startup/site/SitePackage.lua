@@ -1,0 +1,8 @@
+local hook = require("Hook")
+local posix = require("posix")
+hook.register("startup", function(command)
+   posix.setenv("SECRET", "seen")
+   setenv("STARTED", command:match("load") or "other")
+end)
+hook.register("finalize", function(command) setenv("FINAL", (command:match("load") or "other") .. tostring(isloaded("a"))) end)
+ExitHookA.register(function() setenv("EXITED", "1") end)
