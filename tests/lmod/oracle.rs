@@ -177,6 +177,8 @@ impl Load {
             .args(&self.words)
             .env_clear()
             .envs(&self.environment)
+            // the copy for another Lua is without it
+            .envs(self.lua.map(|_| ("LMOD_FAST_TCL_INTERP", "no")))
             .stdin(Stdio::null())
             .output()
             .unwrap();
