@@ -8,9 +8,10 @@ use super::args::{EnvFormat, EnvVerb};
 use super::collections;
 use super::context::Context;
 use super::diagnose::Failure;
-use super::freeze::{self, Wish};
+use super::freeze;
 use super::hook::{csh_quoted, fish_quoted};
 use super::terminal::Terminal;
+use super::wish::{self, Wish};
 use crate::base::Escaped;
 use crate::environment::{Variables, leak};
 use crate::modulefile::{Evaluation, Limits, Request};
@@ -70,7 +71,7 @@ fn evaluate_clean(context: &Context, words: &EnvVerb) -> anyhow::Result<Evaluati
     if nowhere && !words.modules.is_empty() {
         return Err(Failure::NoModulepath.into());
     }
-    let (lmod_version, mut options) = freeze::options(&words.evaluation, &environment);
+    let (lmod_version, mut options) = wish::options(&words.evaluation, &environment);
     let mut load = words.modules.clone();
     if let Some(collection) = collection {
         load = collections::names(&collection, &environment);

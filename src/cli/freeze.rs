@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::args::EvaluationFlags;
 use super::collections;
 use super::context::Context;
 use super::diagnose::Failure;
 use super::frozen::Frozen;
 use super::ownership::{elements_of, is_bare, is_overridable, is_site_word, touched_by};
 use super::pinned::{pinned_target, request_overrides};
+use super::wish::{Wish, options};
 use crate::base::Escaped;
 use crate::environment::fidelity;
 use crate::environment::{Variables, leak};
 use crate::modulefile::{Evaluation, EvaluationError, Limits, Options, Pin, Request};
 use crate::session::foreign;
 use crate::session::{Collection, Session, SessionModule};
-use crate::stack::{LmodInstallation, LuaVersion, Stack};
+use crate::stack::{LmodInstallation, Stack};
 
 /// Where programs of the system are, besides those of the stack.
 const SYSTEM_PATH: &[&str] =
@@ -36,9 +36,6 @@ const SYSTEM_ELEMENTS: &[&str] = &[
 ];
 /// The directory of the programs `module` and `ml` in an image.
 pub(super) const OWN_BIN: &str = "/.module-export/bin";
-/// The newest Lmod whose rules are known; for sessions that do not name theirs.
-pub(super) const NEWEST_LMOD: &str = "9.2";
-
 /// Settings of Lmod that change what `module` does in the image. Others are the reader's, or lead
 /// to files of the exporting site.
 const LMOD_SETTINGS: &[&str] = &[
@@ -67,35 +64,6 @@ const LMOD_PLACES: &[&str] = &[
     "LMOD_PACKAGE_PATH",
     "LMOD_RC",
 ];
-
-/// Which modules to freeze.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Wish {
-    /// Names to load into a clean session; empty for the loaded modules.
-    pub(super) modules: Vec<String>,
-    /// The CPU family's generic builds.
-    pub(super) generic: bool,
-    /// `modules` on top of the loaded modules, rather than in place of them.
-    pub(super) on_top: bool,
-    /// How modulefiles are evaluated.
-    pub(super) evaluation: EvaluationFlags,
-}
-
-/// The Lmod whose rules hold, and how to evaluate, as flags and the session say.
-pub(super) fn options(flags: &EvaluationFlags, environment: &Variables) -> (String, Options) {
-    let lmod_version = flags.lmod_version.as_ref().or(environment.get("LMOD_VERSION"));
-    let lua = flags.lua_version.or_else(|| {
-        let lmod = LmodInstallation::detect(environment)?;
-        LuaVersion::of_lmod(&lmod.command)
-    });
-    let options = Options {
-        lua: lua.unwrap_or_default(),
-        no_commands: flags.no_commands,
-        run_execute: flags.run_execute,
-        collection: None,
-    };
-    (lmod_version.map_or_else(|| NEWEST_LMOD.to_owned(), String::clone), options)
-}
 
 /// Evaluates what `wish` asks for.
 ///

@@ -27,6 +27,7 @@ mod run;
 mod scratch;
 mod stale;
 mod terminal;
+mod wish;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};

@@ -67,7 +67,7 @@ pub(super) fn install<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> m
     host.define("stack_info", move |lua, level: usize| {
         let info = lua.inspect_stack(level + 1, |debug| {
             let source = debug.source();
-            (source.short_src.map(|text| text.into_owned()), source.what, debug.current_line())
+            (source.short_src.map(std::borrow::Cow::into_owned), source.what, debug.current_line())
         });
         let Some((source, what, line)) = info else { return Ok(None) };
         let source = source.unwrap_or_default();
