@@ -1,5 +1,7 @@
 //! Trees as EasyBuild writes them: flat, and in the hierarchy Core/Compiler/MPI.
 
+mod recorded;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

@@ -1,0 +1,2 @@
+load("m1")
+prepend_path("P", "/m0")

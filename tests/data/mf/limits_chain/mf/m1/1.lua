@@ -1,0 +1,2 @@
+load("m2")
+prepend_path("P", "/m1")

@@ -1,0 +1,2 @@
+load("m11")
+prepend_path("P", "/m10")

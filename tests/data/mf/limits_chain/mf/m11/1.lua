@@ -1,0 +1,2 @@
+load("m12")
+prepend_path("P", "/m11")

@@ -1,0 +1,2 @@
+load("m13")
+prepend_path("P", "/m12")

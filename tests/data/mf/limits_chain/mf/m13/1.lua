@@ -1,0 +1,2 @@
+load("m14")
+prepend_path("P", "/m13")

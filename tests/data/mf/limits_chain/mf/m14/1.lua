@@ -1,0 +1,2 @@
+load("m15")
+prepend_path("P", "/m14")

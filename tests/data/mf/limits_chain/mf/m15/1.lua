@@ -1,0 +1,2 @@
+load("m16")
+prepend_path("P", "/m15")

@@ -1,0 +1,2 @@
+load("m17")
+prepend_path("P", "/m16")

@@ -1,0 +1,2 @@
+load("m18")
+prepend_path("P", "/m17")

@@ -1,0 +1,2 @@
+load("m19")
+prepend_path("P", "/m18")

@@ -1,0 +1,2 @@
+load("m20")
+prepend_path("P", "/m19")

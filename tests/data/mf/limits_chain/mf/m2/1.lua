@@ -1,0 +1,2 @@
+load("m3")
+prepend_path("P", "/m2")

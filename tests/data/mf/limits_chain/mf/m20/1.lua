@@ -1,0 +1,2 @@
+load("m21")
+prepend_path("P", "/m20")

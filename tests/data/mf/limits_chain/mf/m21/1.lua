@@ -1,0 +1,2 @@
+load("m22")
+prepend_path("P", "/m21")

@@ -1,0 +1,2 @@
+load("m23")
+prepend_path("P", "/m22")

@@ -1,0 +1,2 @@
+load("m24")
+prepend_path("P", "/m23")

@@ -1,0 +1,2 @@
+load("m25")
+prepend_path("P", "/m24")

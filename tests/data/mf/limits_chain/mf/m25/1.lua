@@ -1,0 +1,2 @@
+load("m26")
+prepend_path("P", "/m25")

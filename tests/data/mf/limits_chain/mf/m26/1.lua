@@ -1,0 +1,2 @@
+load("m27")
+prepend_path("P", "/m26")

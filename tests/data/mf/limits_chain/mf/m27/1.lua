@@ -1,0 +1,2 @@
+load("m28")
+prepend_path("P", "/m27")

@@ -1,0 +1,2 @@
+load("m29")
+prepend_path("P", "/m28")

@@ -1,0 +1,2 @@
+load("m30")
+prepend_path("P", "/m29")

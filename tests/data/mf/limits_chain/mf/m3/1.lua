@@ -1,0 +1,2 @@
+load("m4")
+prepend_path("P", "/m3")

@@ -1,0 +1,2 @@
+load("m31")
+prepend_path("P", "/m30")

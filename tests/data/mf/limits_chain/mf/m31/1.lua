@@ -1,0 +1,2 @@
+load("m32")
+prepend_path("P", "/m31")

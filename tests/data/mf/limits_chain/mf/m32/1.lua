@@ -1,0 +1,2 @@
+load("m33")
+prepend_path("P", "/m32")

@@ -1,0 +1,2 @@
+load("m34")
+prepend_path("P", "/m33")

@@ -1,0 +1,2 @@
+load("m35")
+prepend_path("P", "/m34")

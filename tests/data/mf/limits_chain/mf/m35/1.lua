@@ -1,0 +1,2 @@
+load("m36")
+prepend_path("P", "/m35")

@@ -1,0 +1,2 @@
+load("m37")
+prepend_path("P", "/m36")

@@ -1,0 +1,2 @@
+load("m38")
+prepend_path("P", "/m37")

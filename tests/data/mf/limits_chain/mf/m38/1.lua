@@ -1,0 +1,2 @@
+load("m39")
+prepend_path("P", "/m38")

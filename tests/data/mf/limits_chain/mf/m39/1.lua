@@ -1,0 +1,2 @@
+load("m40")
+prepend_path("P", "/m39")

@@ -1,0 +1,2 @@
+load("m5")
+prepend_path("P", "/m4")

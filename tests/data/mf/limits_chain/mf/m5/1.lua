@@ -1,0 +1,2 @@
+load("m6")
+prepend_path("P", "/m5")

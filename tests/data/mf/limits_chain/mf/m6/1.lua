@@ -1,0 +1,2 @@
+load("m7")
+prepend_path("P", "/m6")

@@ -1,0 +1,2 @@
+load("m8")
+prepend_path("P", "/m7")

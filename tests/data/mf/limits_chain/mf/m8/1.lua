@@ -1,0 +1,2 @@
+load("m9")
+prepend_path("P", "/m8")

@@ -1,0 +1,2 @@
+load("m10")
+prepend_path("P", "/m9")

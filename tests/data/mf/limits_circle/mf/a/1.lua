@@ -1,0 +1,2 @@
+depends_on("b")
+setenv("A", "1")

@@ -1,0 +1,2 @@
+depends_on("c")
+setenv("B", "1")

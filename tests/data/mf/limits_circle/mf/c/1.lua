@@ -1,0 +1,2 @@
+depends_on("a")
+setenv("C", "1")

@@ -1,0 +1,1 @@
+setenv("A", string.format("%100d", 1))

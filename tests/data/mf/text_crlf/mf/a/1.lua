@@ -1,0 +1,6 @@
+setenv("A", "1")
+-- x
+prepend_path("P",
+ "/a")
+
+

@@ -1,0 +1,2 @@
+setenv("A", "café")
+prepend_path("P", "/ÿ")

@@ -1,0 +1,2 @@
+#!/usr/bin/lua
+setenv("A", "1")

@@ -1,0 +1,2 @@
+#%Module
+setenv("A", "1")
