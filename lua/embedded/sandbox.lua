@@ -158,7 +158,12 @@ if since(8, 7, 38) then
     sandbox.atmost, sandbox.depends_on_any = host.atmost, host.depends_on_any
 end
 if since(8, 7, 50) then
-    function sandbox.myConfig() return nil end
+    function sandbox.myConfig(key)
+        if key == "username" then return host.identity("-u")[1] end
+        if key == "usergroups" then return host.identity("-G") end
+        if key == "shelltype" then return "bash" end
+        return nil
+    end
     function sandbox.dofile() host.lmod_error("dofile is not supported in modulefiles") end
     function sandbox.loadstring(text, name)
         local translated, failure = host.site_text(text)

@@ -15,6 +15,7 @@ use super::wish::{self, Wish};
 use crate::base::Escaped;
 use crate::environment::{Variables, leak};
 use crate::modulefile::{Evaluation, Limits, Request};
+use crate::session::Collection;
 
 /// Prints the environment.
 pub(super) fn env(context: &Context, words: &EnvVerb, terminal: &Terminal) -> anyhow::Result<()> {
@@ -73,9 +74,9 @@ fn evaluate_clean(context: &Context, words: &EnvVerb) -> anyhow::Result<Evaluati
     }
     let (lmod_version, mut options) = wish::options(&words.evaluation, &environment);
     let mut load = words.modules.clone();
-    if let Some(collection) = collection {
-        load = collections::names(&collection, &environment);
-        options.collection = Some(collection.file);
+    if let Some(collection) = &collection {
+        load = collections::names(collection, &environment);
+        options.collection = Some(collection.file.clone());
     }
     let request = Request {
         environment,
@@ -86,7 +87,20 @@ fn evaluate_clean(context: &Context, words: &EnvVerb) -> anyhow::Result<Evaluati
         limits: Limits { time: context.evaluation_time, ..Limits::default() },
         options,
     };
-    Ok(crate::modulefile::evaluate_in_child(&context.program, &request, &context.interrupt)?)
+    let mut evaluation =
+        crate::modulefile::evaluate_in_child(&context.program, &request, &context.interrupt)?;
+    if let Some(collection) = &collection {
+        note_modulepath(&mut evaluation, collection, context);
+    }
+    Ok(evaluation)
+}
+
+/// The `MODULEPATH` with which a collection was restored is a change, too.
+fn note_modulepath(evaluation: &mut Evaluation, collection: &Collection, context: &Context) {
+    let path = collection.table.modulepath.join(":");
+    if context.environment.get("MODULEPATH") != Some(&path) {
+        evaluation.environment.entry("MODULEPATH".to_owned()).or_insert(Some(path));
+    }
 }
 
 fn printed(evaluation: &Evaluation, format: EnvFormat) -> anyhow::Result<String> {

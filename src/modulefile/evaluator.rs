@@ -36,6 +36,8 @@ pub(super) struct Evaluator<'a> {
     pub(super) site: OnceCell<Table>,
     /// The site's files by the number in their name in Lua.
     pub(super) site_files: RefCell<Vec<PathBuf>>,
+    /// Modules that `forbid{}` names, whether it forbids them now or not.
+    pub(super) forbid_names: RefCell<BTreeSet<String>>,
     /// What of the site's files could not be honoured.
     pub(super) left_out: RefCell<Vec<String>>,
     /// Lmod's settings that the site's files have assigned; `None` is off.
@@ -68,6 +70,7 @@ impl<'a> Evaluator<'a> {
             sandbox: OnceCell::new(),
             site: OnceCell::new(),
             site_files: RefCell::default(),
+            forbid_names: RefCell::default(),
             left_out: RefCell::default(),
             assigned: RefCell::default(),
             asked: RefCell::default(),

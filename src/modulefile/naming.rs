@@ -185,6 +185,7 @@ impl Evaluator<'_> {
         }
         self.scan_modulepath()?;
         name.user = self.names.borrow().resolve(&name.user);
+        self.ask_what_is_visible(&name.user)?;
         let found = self.names.borrow().find(&name.user, &name.choice);
         name.resolved = found.map(|found| self.accept(name, found, depth));
         Ok(())

@@ -249,6 +249,53 @@ impl Evaluator<'_> {
         self.hook(hook, call).map(drop)
     }
 
+    /// Asks the site's hook which versions that a name may mean are hidden.
+    pub(super) fn ask_what_is_visible(&self, name: &str) -> mlua::Result<()> {
+        if !self.has_hook("isVisibleHook")? {
+            return Ok(());
+        }
+        let mut hidden = std::collections::BTreeSet::new();
+        let all = self.names.borrow().versions_for(name);
+        let newer = self.rules.have(Feature::Hide);
+        for one in all {
+            let state = self.state.borrow();
+            let listed = state.module(&one.short_name);
+            let listed = newer && listed.is_some_and(|entry| entry.full_name == one.full_name);
+            drop(state);
+            if listed {
+                continue;
+            }
+            let call = self.lua.create_table()?;
+            call.set("fullName", one.full_name)?;
+            call.set("sn", one.short_name)?;
+            call.set("fn", one.path.to_string_lossy())?;
+            call.set("mpath", one.place)?;
+            call.set("isVisible", true)?;
+            self.hook("isVisibleHook", &call)?;
+            if matches!(call.get("isVisible")?, Value::Nil | Value::Boolean(false)) {
+                hidden.insert(one.path);
+            }
+        }
+        self.names.borrow_mut().site_hides(hidden);
+        Ok(())
+    }
+
+    /// Whether a module that rc files forbid, or not, is so in the eyes of the site's hook.
+    pub(super) fn site_forbids(&self, name: &Name, forbidden: bool) -> mlua::Result<bool> {
+        let Some(resolved) = &name.resolved else { return Ok(forbidden) };
+        let named = |name: &str| self.forbid_names.borrow().contains(name);
+        let full_name = resolved.full_name();
+        let known = named(&resolved.short_name) || named(&full_name);
+        if !known || !self.has_hook("isForbiddenHook")? {
+            return Ok(forbidden);
+        }
+        let call = self.name_data(name)?;
+        call.set("forbiddenState", if forbidden { "forbid" } else { "normal" })?;
+        self.hook("isForbiddenHook", &call)?;
+        let state: Value = call.get("forbiddenState")?;
+        Ok(state.as_string().is_some_and(|state| state == "forbid"))
+    }
+
     /// Prefix of the variables of families besides `LMOD`, in capitals or not as the site has it.
     pub(super) fn site_name(&self) -> mlua::Result<Option<String>> {
         let name = match self.site.get() {

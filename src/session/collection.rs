@@ -136,7 +136,7 @@ fn known(directories: &[PathBuf], ending: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const TABLE: &str = "_ModuleTable_ = {\n  MTversion = 3,\n  mT = {\n    gcc = {\n      fn = \
+    const TABLE: &str = "-- -*- lua -*-\n-- created: today --\n_ModuleTable_ = {\n  MTversion = 3,\n  mT = {\n    gcc = {\n      fn = \
         \"/m/gcc/9.lua\",\n      fullName = \"gcc/9\",\n      loadOrder = 1,\n      status = \
         \"active\",\n      userName = \"gcc\",\n    },\n  },\n  mpathA = {\n    \"/m\",\n  },\n  \
         systemBaseMPATH = \"/m\",\n}\n";

@@ -100,9 +100,18 @@ impl Parser<'_> {
         self.text.get(self.at).copied()
     }
 
+    /// Passes over blanks and comments (a saved collection begins with some).
     fn skip_space(&mut self) {
-        while self.peek().is_some_and(|c| c.is_ascii_whitespace()) {
-            self.at += 1;
+        loop {
+            while self.text.get(self.at).is_some_and(u8::is_ascii_whitespace) {
+                self.at += 1;
+            }
+            if !self.text.get(self.at..).is_some_and(|rest| rest.starts_with(b"--")) {
+                return;
+            }
+            while self.text.get(self.at).is_some_and(|&byte| byte != b'\n') {
+                self.at += 1;
+            }
         }
     }
 

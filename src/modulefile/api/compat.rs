@@ -8,7 +8,7 @@ use super::super::evaluator::Evaluator;
 use super::super::features::Feature;
 use super::super::names::rc::Line;
 use super::super::vm;
-use super::{Host, string};
+use super::Host;
 
 pub(super) fn install<'env>(
     host: &Host<'_, 'env>,
@@ -46,19 +46,13 @@ pub(super) fn install_rc<'env>(
     host.define("hide_version", move |_, name: String| add(Some(Line::Hide(name))))?;
     host.define("hide_modulefile", move |_, path: String| add(Some(Line::Hide(path))))?;
     if evaluator.rules.have(Feature::Hide) {
-        host.define("hide", move |_, what: Value| add(named(&what)?.map(Line::Hide)))?;
-        host.define("forbid", move |_, what: Value| add(named(&what)?.map(Line::Forbid)))?;
-    }
-    Ok(())
-}
-
-/// The name in `hide{name="x/1"}`, where it holds at all times and for everybody.
-fn named(what: &Value) -> mlua::Result<Option<String>> {
-    let Value::Table(table) = what else { return Ok(string(what)) };
-    for condition in ["before", "after", "userA", "groupA", "notUserA", "notGroupA"] {
-        if !table.raw_get::<Value>(condition)?.is_nil() {
-            return Ok(None);
+        for (name, forbids) in [("hide", false), ("forbid", true)] {
+            host.define(name, move |_, what: Value| {
+                let said = evaluator.conditional(forbids, &what)?;
+                lines.borrow_mut().extend(said);
+                Ok(())
+            })?;
         }
     }
-    Ok(string(&table.raw_get("name")?))
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The functions that modulefiles call. What is not here is pure Lua, in `lua/embedded`.
 
 mod compat;
+mod conditions;
 mod fileop;
 mod info;
 mod load;

@@ -98,6 +98,7 @@ fn install_programs<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlu
         Ok((lua.create_string(&output.stdout)?, output.success, output.code))
     })?;
     host.define("userInGroup", move |_, groups: mlua::Variadic<String>| ev.user_in(&groups))?;
+    host.define("identity", move |_, flag: String| ev.identity(&flag))?;
     host.define("source_sh", move |_, (shell, script): (Value, Value)| {
         match (string(&shell), string(&script)) {
             (Some(shell), Some(script)) => source_sh::source(ev, &shell, &script),

@@ -4,6 +4,7 @@ mod groups;
 mod near;
 pub(crate) mod rc;
 mod search;
+mod site;
 mod tree;
 pub(crate) mod version;
 
@@ -104,6 +105,8 @@ pub(crate) struct Names {
     global: Tables,
     /// Defaults that these mark: full name → mark.
     marked: BTreeMap<String, char>,
+    /// Modulefiles that the site's hook hides.
+    hidden_by_site: BTreeSet<PathBuf>,
 }
 
 impl Names {
@@ -196,6 +199,9 @@ impl Names {
     }
 
     fn is_visible(&self, candidate: &Candidate) -> bool {
+        if self.is_hidden_by_site(&candidate.path) {
+            return false;
+        }
         let path = candidate.path.to_string_lossy();
         let hidden = |what: &str| {
             self.all_rc().any(|rc| {

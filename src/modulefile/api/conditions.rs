@@ -1,0 +1,118 @@
+//! `hide{}` and `forbid{}` of rc files: for whom, and from when until when.
+
+use mlua::{Table, Value};
+
+use super::super::evaluator::Evaluator;
+use super::super::names::rc::Line;
+use super::{string, text};
+
+/// A moment as rc files write it: a date, or a date with hours and minutes, in local time.
+const MOMENT: &str = r#"
+local year, month, day, hour, minute = (...):match("^%s*(%d+)-(%d+)-(%d+)T?(%d*):?(%d*)")
+if not year then return nil end
+return os.time{ year = year, month = month, day = day, hour = tonumber(hour) or 0, min = tonumber(minute) or 0,
+    sec = 0, isdst = os.date("*t").isdst }
+"#;
+
+/// Keys that `hide` and `forbid` know.
+const KEYS: [&str; 12] = [
+    "name",
+    "before",
+    "after",
+    "userA",
+    "groupA",
+    "notUserA",
+    "notGroupA",
+    "kind",
+    "hidden_loaded",
+    "message",
+    "nearly_message",
+    "nameA",
+];
+
+impl Evaluator<'_> {
+    /// What `hide{…}` or `forbid{…}` says to this user at this time.
+    pub(super) fn conditional(&self, forbids: bool, what: &Value) -> mlua::Result<Vec<Line>> {
+        let function = if forbids { "forbid" } else { "hide" };
+        let Value::Table(table) = what else {
+            return Err(self.refuse(format!("{function}: it needs a table")));
+        };
+        for pair in table.pairs::<Value, Value>() {
+            let key = string(&pair?.0).unwrap_or_default();
+            if !KEYS.contains(&key.as_str()) {
+                return Err(self.refuse(format!("{function}: it has no key `{key}`")));
+            }
+        }
+        if forbids {
+            self.forbid_names.borrow_mut().extend(names(table)?);
+        }
+        // One that can be chosen as ever, and is only left out of listings.
+        let soft = string(&table.raw_get("kind")?).as_deref() == Some("soft");
+        if (soft && !forbids) || !self.concerns(table)? || !self.is_time(table)? {
+            return Ok(Vec::new());
+        }
+        let make = if forbids { Line::Forbid } else { Line::Hide };
+        Ok(names(table)?.into_iter().map(make).collect())
+    }
+
+    /// Whether the entry is for the user: listed, or nobody is and the user is not left out.
+    fn concerns(&self, table: &Table) -> mlua::Result<bool> {
+        let list = |key: &str| -> mlua::Result<Option<Vec<String>>> {
+            Ok(match table.raw_get(key)? {
+                Value::Table(all) => Some(strings(&all)?),
+                _ => None,
+            })
+        };
+        let (users, groups) = (list("userA")?, list("groupA")?);
+        let (not_users, not_groups) = (list("notUserA")?, list("notGroupA")?);
+        if users.is_none() && groups.is_none() && not_users.is_none() && not_groups.is_none() {
+            return Ok(true);
+        }
+        let mine = |list: &Option<Vec<String>>, flag: &str| -> mlua::Result<bool> {
+            let Some(list) = list else { return Ok(false) };
+            let own = self.identity(flag)?;
+            Ok(own.iter().any(|own| list.contains(own)))
+        };
+        if mine(&users, "-u")? || mine(&groups, "-G")? {
+            return Ok(true);
+        }
+        let listed = users.is_some() || groups.is_some();
+        Ok(!listed && !mine(&not_users, "-u")? && !mine(&not_groups, "-G")?)
+    }
+
+    /// The user's name (`-u`), or those of the user's groups (`-G`).
+    pub(super) fn identity(&self, flag: &str) -> mlua::Result<Vec<String>> {
+        let output = self.run_command("myConfig", &format!("id {flag} -n 2>/dev/null"), &[])?;
+        let names = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(names.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Whether it is after `after` and before `before`.
+    fn is_time(&self, table: &Table) -> mlua::Result<bool> {
+        let moment = |key: &str| -> mlua::Result<Option<i64>> {
+            let Some(written) = string(&table.raw_get(key)?) else { return Ok(None) };
+            let parsed = self.lua.load(MOMENT).call::<Option<i64>>(written.as_str())?;
+            parsed.map_or_else(
+                || Err(self.refuse(format!("`{written}` is no time such as 2026-01-31T12:00"))),
+                |moment| Ok(Some(moment)),
+            )
+        };
+        let (before, after) = (moment("before")?, moment("after")?);
+        if before.is_none() && after.is_none() {
+            return Ok(true);
+        }
+        let now: i64 = self.lua.load("return os.time()").call(())?;
+        Ok(before.is_none_or(|before| now <= before) && after.is_none_or(|after| now >= after))
+    }
+}
+
+fn names(table: &Table) -> mlua::Result<Vec<String>> {
+    match table.raw_get("name")? {
+        Value::Table(all) => strings(&all),
+        name => Ok(string(&name).into_iter().collect()),
+    }
+}
+
+fn strings(table: &Table) -> mlua::Result<Vec<String>> {
+    table.sequence_values::<mlua::LuaString>().map(|one| Ok(text(&one?))).collect()
+}

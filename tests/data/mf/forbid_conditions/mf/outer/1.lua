@@ -1,0 +1,1 @@
+try_load("always") setenv("O","1")

@@ -1,0 +1,1 @@
+hide{ name = "a/1", user = "root" }

@@ -1,0 +1,1 @@
+if myConfig then setenv("USER_NAME", myConfig("username")) setenv("GROUPS_", table.concat(myConfig("usergroups"), "/")) setenv("SHELL_", myConfig("shelltype")) setenv("NONE", tostring(myConfig("none"))) end
