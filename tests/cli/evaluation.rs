@@ -125,10 +125,10 @@ fn a_collection_is_restored_as_it_was_saved() {
     let env = TestEnv::new();
     env.write("modules/a/1.lua", "load('b', 'c')\nsetenv('A', '1')\n");
     for version in ["1", "2"] {
-        env.write(&format!("modules/b/{version}.lua"), &format!("setenv('B', '{version}')\n"));
-        env.write(&format!("modules/c/{version}.lua"), "setenv('C', '1')\n");
+        env.write(format!("modules/b/{version}.lua"), format!("setenv('B', '{version}')\n"));
+        env.write(format!("modules/c/{version}.lua"), "setenv('C', '1')\n");
     }
-    env.write("home/.lmod.d/work", &collection(&env.root().join("modules")));
+    env.write("home/.lmod.d/work", collection(&env.root().join("modules")));
     let names = |document: &serde_json::Value| -> Vec<String> {
         let modules = document["modules"].as_array().cloned().unwrap_or_default();
         modules
@@ -139,7 +139,10 @@ fn a_collection_is_restored_as_it_was_saved() {
     let (_, document, said) = ran(&env, &["--collection", "work"]);
     // defaults are followed, and modulefiles load nothing themselves
     assert_eq!(names(&document), ["b/2", "a/1"], "{said}");
-    assert_eq!(document["env"], serde_json::json!({ "A": "1", "B": "2" }));
+    assert_eq!(
+        document["env"],
+        serde_json::json!({ "A": "1", "B": "2", "MODULEPATH": "$ROOT/modules" })
+    );
 
     let mut command = env.module_export();
     command.args(["env", "--collection", "work"]).env("LMOD_PIN_VERSIONS", "yes");
