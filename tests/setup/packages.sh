@@ -7,7 +7,7 @@ packages=(
     lua5.1                              # a second Lua to run Lmod by
     squashfs-tools squashfuse skopeo    # read our images back
     fakeroot tmux busybox-static
-    python3 patchelf gcc libc6-dev binutils   # build the look-alike
+    python3 patchelf gcc g++ libc6-dev binutils   # build the look-alike; libFuzzer
 )
 
 missing=()
