@@ -262,10 +262,14 @@ impl<'a> Evaluator<'a> {
         let mut state = self.state.borrow_mut();
         let (values, changes) = state.take_results();
         let before = &self.request.environment;
+        let kept = |name: &String, value: &Option<String>| {
+            is_internal(name)
+                || before.get(name) == value.as_ref()
+                || (value.is_some() && self.rules.quarantine.contains(name))
+        };
         let environment = values
             .into_iter()
-            .filter(|(name, value)| !is_internal(name) && before.get(name) != value.as_ref())
-            .filter(|(name, _)| is_identifier(name))
+            .filter(|(name, value)| !kept(name, value) && is_identifier(name))
             .collect();
         let order = state.in_order();
         let modules = order.iter().filter_map(|name| loaded_module(&state, name)).collect();

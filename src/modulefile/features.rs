@@ -19,6 +19,8 @@ pub(super) enum Feature {
     ModuleRcVariable,
     /// `LmodBreak()` needs no text, and the name asked for is no longer required.
     BreakIsSuccess,
+    /// `LMOD_DISABLE_NAME_AUTOSWAP` is the other name of `LMOD_DISABLE_SAME_NAME_AUTOSWAP`.
+    NameSwapRenamed,
     /// `conflict` and `isloaded` know `between` and the like.
     Ranges,
     /// `LMOD_TMOD_PATH_RULE` does not do away with `LMOD_DUPLICATE_PATHS`.
@@ -93,7 +95,7 @@ impl Feature {
             Self::PartialDirectories => (8, 7, 65),
             Self::TopStaysRequired => (8, 7, 66),
             Self::BlanksKept => (9, 2, 3),
-            Self::UndoneStaysVisible | Self::VersionPrefixes => (9, 2, 6),
+            Self::UndoneStaysVisible | Self::VersionPrefixes | Self::NameSwapRenamed => (9, 2, 6),
             Self::UnloadHookNames => (8, 7, 56),
             Self::ConfigurationSearched => (9, 0, 7),
             Self::SitePackagePrepend => (9, 2, 9),

@@ -1,7 +1,7 @@
 //! Lmod's settings, and where its versions differ.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
 use crate::environment::path::{Blanks, Cleaning};
@@ -34,6 +34,8 @@ pub(super) struct Rules {
     pub(super) auto_handling: bool,
     /// A module may not be loaded if a loaded one conflicts with it.
     pub(super) downstream_conflicts: bool,
+    /// Variables that keep the value they have outside (`LMOD_QUARANTINE_VARS`).
+    pub(super) quarantine: BTreeSet<String>,
 }
 
 impl Rules {
@@ -46,7 +48,8 @@ impl Rules {
         let keep_place = yes("LMOD_TMOD_PATH_RULE");
         let block = environment.get("LMOD_PREPEND_BLOCK").map(|value| value.to_lowercase());
         let no_swap = ["LMOD_DISABLE_NAME_AUTOSWAP", "LMOD_DISABLE_SAME_NAME_AUTOSWAP"];
-        let no_swap = no_swap.into_iter().find(|name| environment.contains_key(*name));
+        let known = if since(Feature::NameSwapRenamed) { &no_swap[..] } else { &no_swap[1..] };
+        let no_swap = known.iter().copied().find(|name| environment.contains_key(*name));
         Self {
             version,
             version_text: version_text.to_owned(),
@@ -66,6 +69,10 @@ impl Rules {
             auto_handling: exactly("MODULES_AUTO_HANDLING")
                 || environment.get("MODULES_AUTO_HANDLING").is_some_and(|value| value == "1"),
             downstream_conflicts: exactly("LMOD_DOWNSTREAM_CONFLICTS"),
+            quarantine: environment
+                .get("LMOD_QUARANTINE_VARS")
+                .map(|names| names.split(':').map(str::to_owned).collect())
+                .unwrap_or_default(),
         }
     }
 

@@ -1,0 +1,2 @@
+local pkg = Pkg:new{ level = 0 }
+setenv("META", pkg:pkgName())

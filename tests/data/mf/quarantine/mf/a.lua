@@ -1,0 +1,5 @@
+setenv("KEPT", "other")
+setenv("ALSO", "other")
+setenv("FREE", "other")
+prepend_path("LIST", "/other")
+unsetenv("GONE")

@@ -1,0 +1,1 @@
+setenv("SEEN", os.getenv("KEPT") .. "," .. os.getenv("LIST"))

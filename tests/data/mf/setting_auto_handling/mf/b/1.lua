@@ -1,0 +1,1 @@
+prereq_any("y", "x")

@@ -1,0 +1,2 @@
+prepend_path("P", "/x")
+append_path("P", "/y")

@@ -1,0 +1,2 @@
+prepend_path("P", "/z")
+remove_path("P", "/y")

@@ -1,0 +1,2 @@
+prepend_path("P", "/one:/two:/three")
+append_path("Q", "/one:/two:/three")
