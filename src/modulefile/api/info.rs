@@ -103,7 +103,10 @@ impl Evaluator<'_> {
         }
         let name = name.trim();
         let values: Vec<&str> = values.split(':').collect();
-        let known = self.properties.get_or_init(|| known_properties(self));
+        if self.properties.get().is_none() {
+            drop(self.properties.set(known_properties(self)?));
+        }
+        let Some(known) = self.properties.get() else { return Ok(()) };
         let valid = known.get(name);
         if valid.is_none_or(|valid| values.iter().any(|value| !valid.contains(*value))) {
             let values = values.join(":");
@@ -184,7 +187,9 @@ impl Evaluator<'_> {
 }
 
 /// Properties that Lmod declares itself, and those of the site's `lmodrc.lua`.
-fn known_properties(evaluator: &Evaluator) -> BTreeMap<String, BTreeSet<String>> {
+fn known_properties(
+    evaluator: &Evaluator,
+) -> mlua::Result<BTreeMap<String, BTreeSet<String>>> {
     let mut known: BTreeMap<String, BTreeSet<String>> = [
         ("state", "experimental testing obsolete"),
         ("lmod", "sticky"),
@@ -194,14 +199,22 @@ fn known_properties(evaluator: &Evaluator) -> BTreeMap<String, BTreeSet<String>>
     .into_iter()
     .map(|(name, values)| (name.to_owned(), values.split(' ').map(str::to_owned).collect()))
     .collect();
-    let files = evaluator.state.borrow_mut().getenv("LMOD_RC").unwrap_or_default();
-    for file in files.split(':').filter(|file| !file.is_empty()) {
-        // A site's file that fails declares nothing, as a missing one.
-        if let Ok(declared) = declared_properties(evaluator, file) {
-            known.extend(declared);
-        }
+    for file in property_files(evaluator) {
+        known.extend(declared_properties(evaluator, &file)?);
     }
-    known
+    Ok(known)
+}
+
+/// Files that may declare properties, those that count most last.
+fn property_files(evaluator: &Evaluator) -> Vec<String> {
+    let get = |name: &str| evaluator.request.environment.get(name).cloned();
+    let site = get("LMOD_CONFIG_DIR").unwrap_or_else(|| "/etc/lmod".to_owned());
+    let mut files = vec![format!("{site}/lmodrc.lua"), "/etc/lmodrc.lua".to_owned()];
+    files.extend(get("HOME").map(|home| format!("{home}/.lmodrc.lua")));
+    let listed = get("LMOD_RC").unwrap_or_default();
+    files.extend(listed.split(':').filter(|file| !file.is_empty()).map(str::to_owned));
+    files.retain(|file| std::path::Path::new(file).is_file());
+    files
 }
 
 fn declared_properties(
@@ -210,7 +223,16 @@ fn declared_properties(
 ) -> mlua::Result<BTreeMap<String, BTreeSet<String>>> {
     let lua = evaluator.lua;
     let text = std::fs::read(file).map_err(mlua::Error::external)?;
+    // Lua passes over a first line that begins with `#`.
+    let first = if text.starts_with(b"#") { text.iter().position(|&b| b == b'\n') } else { None };
+    let text = text.get(first.unwrap_or(0)..).unwrap_or_default();
     let globals = lua.create_table()?;
+    if let Some(sandbox) = evaluator.sandbox.get() {
+        for pair in sandbox.pairs::<Value, Value>() {
+            let (name, value) = pair?;
+            globals.set(name, value)?;
+        }
+    }
     let translate = lua.create_function(|_, key: String| Ok(key))?;
     let require = lua.create_function(move |_, _: Value| Ok(translate.clone()))?;
     globals.set("require", require)?;

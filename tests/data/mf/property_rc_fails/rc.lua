@@ -1,0 +1,2 @@
+propT = { kind = { validT = { one = 1 } } }
+nothing_like_this()

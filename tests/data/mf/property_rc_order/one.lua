@@ -1,0 +1,1 @@
+propT = { kind = { validT = { one = 1 }, displayT = {} } }

@@ -1,0 +1,1 @@
+propT = { kind = { validT = { two = 1 }, displayT = {} } }

@@ -1,0 +1,2 @@
+add_property("kind", "good")
+setenv("A", "1")
