@@ -76,6 +76,28 @@ end
 
 ---- Modules
 
+-- Pieces of the path above the module, each as many directories as `name` has. Where the path is
+-- too short Lua decides what becomes of a list that lacks its first elements, as it does in Lmod.
+function host.hierarchyA(name, levels)
+    local path = host.myFileName():gsub("%.lua$", "")
+    local pieces = {}
+    if levels < 1 then return pieces end
+    name = host.path_regularize((name:gsub("%.lua$", "")))
+    local from, to = path:find(name, 1, true)
+    if to == #path then path = path:sub(1, from - 1) end
+    local directories = {}
+    for directory in host.path_regularize(path):split("/") do directories[#directories + 1] = directory end
+    local _, slashes = name:gsub("/", "")
+    local size, last = slashes + 1, #directories
+    for level = 1, levels do
+        local piece = {}
+        for at = 1, size do piece[at] = directories[last - size + at] end
+        pieces[level] = table.concat(piece, "/")
+        last = last - size
+    end
+    return pieces
+end
+
 sandbox.load = host.load
 sandbox.try_load, sandbox.try_add = host.try_load, host.try_load
 for name in ([[

@@ -267,9 +267,16 @@ impl<'a> Evaluator<'a> {
                 || before.get(name) == value.as_ref()
                 || (value.is_some() && self.rules.quarantine.contains(name))
         };
+        // Older versions print values so that the shell takes a newline for the end of the value.
+        let whole = self.rules.have(Feature::NewlinesQuoted);
+        let printed = |value: Option<String>| match value {
+            Some(text) if !whole => text.split('\n').next().map(str::to_owned),
+            other => other,
+        };
         let environment = values
             .into_iter()
             .filter(|(name, value)| !kept(name, value) && is_identifier(name))
+            .map(|(name, value)| (name, printed(value)))
             .collect();
         let order = state.in_order();
         let modules = order.iter().filter_map(|name| loaded_module(&state, name)).collect();

@@ -35,6 +35,10 @@ pub(super) enum Feature {
     AllDirectories,
     /// `.version-…` and `.modulerc-…` are ignored.
     SavedRcIgnored,
+    /// `source_sh` adds new elements of a list one by one, wherever the old ones are now.
+    SourcedElements,
+    /// Values with a newline reach the shell whole.
+    NewlinesQuoted,
     /// `hide` and `forbid` in rc files.
     Hide,
     /// Conflicts of loaded modules count (where a site says so).
@@ -76,6 +80,7 @@ impl Feature {
             Self::NamesChecked => (8, 7, 5),
             Self::CountsDependants | Self::WholeUserName => (8, 7, 14),
             Self::DelimitersCollapse | Self::PushesNumbers => (8, 7, 22),
+            Self::NewlinesQuoted => (8, 7, 28),
             Self::IsFileNil => (8, 7, 27),
             Self::ModuleRcVariable => (8, 7, 35),
             Self::BreakIsSuccess => (8, 7, 37),
@@ -86,7 +91,7 @@ impl Feature {
             Self::AutoHandling => (8, 7, 41),
             Self::EmptyElementsStay => (8, 7, 44),
             Self::AllDirectories => (8, 7, 45),
-            Self::SavedRcIgnored => (8, 7, 49),
+            Self::SavedRcIgnored | Self::SourcedElements => (8, 7, 49),
             Self::Hide => (8, 7, 50),
             Self::Tables | Self::LongCommandNames => (8, 7, 58),
             Self::DownstreamConflicts => (8, 7, 54),

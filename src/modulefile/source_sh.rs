@@ -237,7 +237,13 @@ fn compare(
             continue;
         };
         let split = |value: &str| path::split(value, ":", false, evaluator.rules.cleaning());
-        match added(&split(old), &split(value)) {
+        let (old, new) = (split(old), split(value));
+        let around = if evaluator.rules.have(Feature::SourcedElements) {
+            added(&old, &new)
+        } else {
+            added_around(&old, &new)
+        };
+        match around {
             None => changes.push(set()),
             Some((front, end)) => {
                 let front = front.into_iter().rev();
@@ -250,14 +256,40 @@ fn compare(
     changes
 }
 
-/// What stands before and after the old elements in the new ones, if they are there in one piece
-/// and something was added.
+/// New elements before and after the first one that is old; `None` if none is.
 fn added(old: &[String], new: &[String]) -> Option<(Vec<String>, Vec<String>)> {
-    if old.len() >= new.len() {
+    let first = new.iter().position(|one| old.contains(one))?;
+    let (front, rest) = new.split_at(first);
+    let end = rest.iter().filter(|one| !old.contains(one)).cloned();
+    Some((front.to_vec(), end.collect()))
+}
+
+/// What stands before and after the old elements in the new ones, if something was added.
+///
+/// As in Lmod, so many elements are compared as there are new ones, less one: what would be
+/// compared after these counts as equal.
+fn added_around(old: &[String], new: &[String]) -> Option<(Vec<String>, Vec<String>)> {
+    if old.len() >= new.len() || new.len() == 1 {
         return None;
     }
-    let at = new.windows(old.len()).position(|window| window == old)?;
-    let (front, rest) = new.split_at(at);
+    let last = new.len() - old.len();
+    let (mut in_old, mut in_new) = (0, 0);
+    for _ in 1..new.len() {
+        if old.get(in_old) == new.get(in_new) {
+            in_old += 1;
+            in_new += 1;
+            if in_old >= old.len() {
+                break;
+            }
+        } else {
+            in_new = in_new + 1 - in_old;
+            in_old = 0;
+            if in_new > last {
+                return None;
+            }
+        }
+    }
+    let (front, rest) = new.split_at(in_new - in_old);
     Some((front.to_vec(), rest.get(old.len()..)?.to_vec()))
 }
 
@@ -273,8 +305,11 @@ mod tests {
             ("a b", "x a b y z", Some((vec!["x"], vec!["y", "z"]))),
             ("a b", "a x b", None),
             ("a", "b", None),
+            ("a b", "x a c", Some((vec!["x"], vec![]))),
+            ("a", "x y", Some((vec!["x"], vec![]))),
+            ("a", "x y z", Some((vec!["x", "y"], vec![]))),
         ] {
-            let got = added(&list(old), &list(new));
+            let got = added_around(&list(old), &list(new));
             let want = want.map(|(front, end): (Vec<&str>, Vec<&str>)| {
                 let own = |list: Vec<&str>| -> Vec<String> {
                     list.into_iter().map(str::to_owned).collect()

@@ -59,10 +59,6 @@ fn install_own<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Re
             frame.short_name, frame.full_name
         )),
         _ => Ok(()),
-    })?;
-    host.define("hierarchyA", move |lua, (name, levels): (String, usize)| {
-        let file = ev.frame().map(|frame| frame.file.to_string_lossy().into_owned());
-        lua.create_sequence_from(ev.hierarchy(&file.unwrap_or_default(), &name, levels))
     })
 }
 
@@ -158,21 +154,6 @@ impl Evaluator<'_> {
             list.push(module)?;
         }
         Ok(list)
-    }
-
-    /// Pieces of the path above the module, each as many directories as `name` has.
-    fn hierarchy(&self, file: &str, name: &str, levels: usize) -> Vec<String> {
-        let clean = |path: &str| {
-            crate::environment::path::regularize(
-                path.strip_suffix(".lua").unwrap_or(path),
-                self.rules.cleaning(),
-            )
-        };
-        let (file, name) = (clean(file), clean(name));
-        let above = file.strip_suffix(&name).unwrap_or(&file);
-        let parts: Vec<&str> = above.trim_end_matches('/').split('/').collect();
-        let size = name.split('/').count();
-        parts.rchunks(size).take(levels).map(|piece| piece.join("/")).collect()
     }
 
     fn user_in(&self, groups: &[String]) -> mlua::Result<bool> {

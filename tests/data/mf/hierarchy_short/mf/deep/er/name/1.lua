@@ -1,0 +1,2 @@
+local parts = hierarchyA(myModuleFullName(), 1)
+setenv("DEEP", parts[1]:match("[^/]+/[^/]+/[^/]+/[^/]+$"))

@@ -1,0 +1,2 @@
+local parts = hierarchyA("mf", 1)
+setenv("TWICE", parts[1])

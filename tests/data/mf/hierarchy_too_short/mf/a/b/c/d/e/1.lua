@@ -1,0 +1,2 @@
+local parts = hierarchyA("a/b/c/d/e/1", 9)
+setenv("A", parts[9])

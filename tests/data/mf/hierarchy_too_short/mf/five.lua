@@ -1,0 +1,4 @@
+local n = 0
+for piece in myFileName():gmatch("[^/]+") do n = n + 1 end
+local name = ("x/"):rep(n + 4) .. "y"
+setenv("FIVE", hierarchyA(name, 1)[1])

@@ -1,0 +1,1 @@
+setenv("THREE", hierarchyA("x/y/z", 60)[60])

@@ -1,0 +1,1 @@
+setenv("TWO", hierarchyA("/", 60)[60])

@@ -1,0 +1,2 @@
+setenv("TEXT", "one\ntwo\nthree")
+setenv("INSIDE", os.getenv("TEXT"):gsub("\n", "+"))

@@ -1,0 +1,2 @@
+prepend_path("LIST", "/one\n/two")
+setenv("AFTER", "here")

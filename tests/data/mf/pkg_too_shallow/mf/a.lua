@@ -1,0 +1,1 @@
+local pkg = Pkg:new{ level = 30 }

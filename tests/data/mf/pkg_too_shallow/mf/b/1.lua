@@ -1,0 +1,2 @@
+local pkg = Pkg:new{ level = 30 }
+setenv("B", pkg:pkgName())

@@ -1,0 +1,1 @@
+export LD_LIBRARY_PATH="${LD_LIBRARY_PATH}${LD_LIBRARY_PATH:+:}/abc/def:/def/qrst"

@@ -1,0 +1,1 @@
+source_sh("bash", myFileName():match("^(.*)/mf/") .. "/script.sh")
