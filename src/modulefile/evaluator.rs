@@ -59,11 +59,12 @@ impl<'a> Evaluator<'a> {
     ) -> Self {
         let rules = Rules::new(&request.lmod_version, &request.environment);
         let names = Names::new(rules::name_rules(&rules, &request.environment));
+        let watch = Watch::new(request.limits, rules.have(Feature::EvaluationsCounted));
         Self {
             lua,
             request,
             rules: Settled::new(rules),
-            watch: Watch::new(request.limits),
+            watch,
             state: RefCell::new(State::new(request.environment.clone())),
             names: RefCell::new(names),
             runner,

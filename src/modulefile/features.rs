@@ -3,6 +3,8 @@
 /// Something that Lmod does since a certain version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Feature {
+    /// A modulefile that is evaluated more than 500 times is an error.
+    EvaluationsCounted,
     /// Names of variables must be identifiers.
     NamesChecked,
     /// What `depends_on` loads counts its dependants even where the user asked for it as well.
@@ -77,6 +79,7 @@ impl Feature {
     /// The first version that has it.
     pub(super) fn since(self) -> (u32, u32, u32) {
         match self {
+            Self::EvaluationsCounted => (8, 7, 3),
             Self::NamesChecked => (8, 7, 5),
             Self::CountsDependants | Self::WholeUserName => (8, 7, 14),
             Self::DelimitersCollapse | Self::PushesNumbers => (8, 7, 22),

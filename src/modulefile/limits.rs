@@ -47,11 +47,14 @@ pub(super) struct Watch {
     since: Cell<Instant>,
     error: RefCell<Option<EvaluationError>>,
     evaluations: RefCell<std::collections::BTreeMap<PathBuf, u32>>,
+    most_evaluations: u32,
 }
 
 impl Watch {
-    pub(super) fn new(limits: Limits) -> Rc<Self> {
+    /// `counted` is whether a modulefile may be evaluated so many times only, as Lmod has it.
+    pub(super) fn new(limits: Limits, counted: bool) -> Rc<Self> {
         Rc::new(Self {
+            most_evaluations: if counted { MOST_EVALUATIONS } else { u32::MAX },
             limits,
             running: RefCell::default(),
             since: Cell::new(now()),
@@ -93,8 +96,9 @@ impl Watch {
         let mut evaluations = self.evaluations.borrow_mut();
         let count = evaluations.entry(file.to_owned()).or_default();
         *count += 1;
-        if *count > MOST_EVALUATIONS {
-            let reason = format!("after {MOST_EVALUATIONS} evaluations of one modulefile");
+        if *count > self.most_evaluations {
+            let most = self.most_evaluations;
+            let reason = format!("after {most} evaluations of one modulefile");
             return Err(self.limit("an endless recursion of loads", reason, None));
         }
         Ok(Event::Modulefile { name: full_name.to_owned(), file: file.to_owned(), depth })

@@ -1,0 +1,3 @@
+for i = 1, 501 do
+   load("c")
+end

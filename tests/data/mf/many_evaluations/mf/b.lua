@@ -1,0 +1,3 @@
+for i = 1, 100 do
+   load("c")
+end
