@@ -303,7 +303,7 @@ mod tests {
         for (old, new, want) in [
             ("a b", "x a b", Some((vec!["x"], vec![]))),
             ("a b", "x a b y z", Some((vec!["x"], vec!["y", "z"]))),
-            ("a b", "a x b", None),
+            ("a b", "a x b", Some((vec!["a"], vec![]))),
             ("a", "b", None),
             ("a b", "x a c", Some((vec!["x"], vec![]))),
             ("a", "x y", Some((vec!["x"], vec![]))),
