@@ -187,9 +187,7 @@ impl Evaluator<'_> {
 }
 
 /// Properties that Lmod declares itself, and those of the site's `lmodrc.lua`.
-fn known_properties(
-    evaluator: &Evaluator,
-) -> mlua::Result<BTreeMap<String, BTreeSet<String>>> {
+fn known_properties(evaluator: &Evaluator) -> mlua::Result<BTreeMap<String, BTreeSet<String>>> {
     let mut known: BTreeMap<String, BTreeSet<String>> = [
         ("state", "experimental testing obsolete"),
         ("lmod", "sticky"),
