@@ -1,6 +1,6 @@
 //! One evaluation: from a request to what loading did.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ use super::command::Runner;
 use super::error::{Chain, EvaluationError, Missing};
 use super::features::Feature;
 use super::limits::Watch;
-use super::names::{Names, rc};
+use super::names::rc::{self, Fault};
+use super::names::{Names, ScanError};
 use super::naming::{Name, Realm};
 use super::rules::{self, Rules, Settled};
 use super::state::{Entry, State, Status};
@@ -47,7 +48,10 @@ pub(super) struct Evaluator<'a> {
     /// Properties that `add_property` may set: name → values.
     pub(super) properties: OnceCell<BTreeMap<String, BTreeSet<String>>>,
     observe: RefCell<&'a mut dyn FnMut(Event)>,
-    rc_read: OnceCell<()>,
+    /// Whether the rc files of site and user have been read.
+    rc_read: Cell<bool>,
+    /// The site's rc files, where a modulefile has set them.
+    rc_list: RefCell<Option<String>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -77,7 +81,8 @@ impl<'a> Evaluator<'a> {
             asked: RefCell::default(),
             properties: OnceCell::new(),
             observe: RefCell::new(observe),
-            rc_read: OnceCell::new(),
+            rc_read: Cell::new(false),
+            rc_list: RefCell::default(),
         }
     }
 
@@ -161,41 +166,70 @@ impl<'a> Evaluator<'a> {
 
     /// Reads what is in `MODULEPATH` and has not been read.
     pub(super) fn scan_modulepath(&self) -> mlua::Result<()> {
-        if self.rc_read.set(()).is_ok() {
+        if !self.rc_read.replace(true) {
             self.read_global_rc()?;
         }
-        let mut names = self.names.borrow_mut();
-        names.scan(&mut |path| self.read_rc(path))
+        let ignored = |name: &str| self.rules.ignores(self.lua, name);
+        let scanned = self.names.borrow_mut().scan(&ignored, &mut |path| self.read_rc(path));
+        scanned.map_err(|error| match error {
+            ScanError::Read(error) => error,
+            ScanError::Fault(file, fault) => self.refuse_rc(&file, &fault),
+        })
+    }
+
+    fn refuse_rc(&self, file: &Path, fault: &Fault) -> mlua::Error {
+        self.refuse(format!("{}: {fault}", file.display()))
+    }
+
+    /// Takes `list` for the site's rc files from now on.
+    pub(super) fn change_rc(&self, list: Option<String>) {
+        self.names.borrow_mut().forget_rc();
+        self.rc_list.replace(Some(list.unwrap_or_default()));
+        self.rc_read.set(false);
     }
 
     /// The rc files of the site, read from the last to the first, then the user's.
     fn read_global_rc(&self) -> mlua::Result<()> {
-        let environment = &self.request.environment;
-        let assigned = self.assigned.borrow();
-        let get = |name: &str| {
-            let assigned = assigned.get(name).and_then(Option::as_ref);
-            assigned.or_else(|| environment.get(name)).filter(|value| !value.is_empty())
-        };
-        let list = get("LMOD_MODULERC").filter(|_| self.rules.have(Feature::ModuleRcVariable));
-        let site = list
-            .or_else(|| get("LMOD_MODULERCFILE"))
-            .or_else(|| get("MODULERCFILE"))
-            .cloned()
-            .or_else(|| get("LMOD_ROOT").map(|root| format!("{root}/etc/rc.lua:{root}/etc/rc")));
+        let list = self.rc_list.borrow().clone().unwrap_or_else(|| self.site_rc());
         let mut files: Vec<(PathBuf, char)> = Vec::new();
-        for file in site.as_deref().unwrap_or("").split(':').rev() {
-            files.push((PathBuf::from(file), 's'));
+        for place in list.split(':').map(Path::new) {
+            if self.rules.have(Feature::ModuleRcVariable) && place.is_dir() {
+                files.extend(rules::rc_directory(place).into_iter().map(|file| (file, 's')));
+            } else {
+                files.push((place.to_owned(), 's'));
+            }
         }
-        if let Some(home) = get("HOME") {
+        files.reverse();
+        if let Some(home) = self.request.environment.get("HOME") {
             let candidates = [".modulerc.lua", ".modulerc"].map(|name| Path::new(home).join(name));
-            files
-                .extend(candidates.into_iter().find(|file| file.is_file()).map(|file| (file, 'u')));
+            files.extend(
+                candidates.into_iter().find(|file| is_readable(file)).map(|one| (one, 'u')),
+            );
         }
-        for (file, mark) in files.into_iter().filter(|(file, _)| file.is_file()) {
+        for (file, mark) in files.into_iter().filter(|(file, _)| is_readable(file)) {
             let lines = self.read_rc(&file)?;
-            self.names.borrow_mut().add_rc(&lines, mark);
+            let added = self.names.borrow_mut().add_rc(&lines, mark);
+            added.map_err(|fault| self.refuse_rc(&file, &fault))?;
         }
         Ok(())
+    }
+
+    /// The list of the site's rc files that the environment gives.
+    fn site_rc(&self) -> String {
+        let assigned = self.assigned.borrow();
+        let get = |name: &str| {
+            let assigned = assigned.get(name).cloned().flatten();
+            assigned.or_else(|| self.request.environment.get(name).cloned())
+        };
+        let list = get("LMOD_MODULERC").filter(|_| self.rules.have(Feature::ModuleRcVariable));
+        let default = |root: String| {
+            let lua = format!("{root}/etc/rc.lua");
+            if Path::new(&lua).is_file() { lua } else { format!("{root}/etc/rc") }
+        };
+        list.or_else(|| get("LMOD_MODULERCFILE"))
+            .or_else(|| get("MODULERCFILE"))
+            .or_else(|| get("LMOD_ROOT").map(default))
+            .unwrap_or_default()
     }
 
     fn read_rc(&self, path: &Path) -> mlua::Result<Vec<rc::Line>> {
@@ -291,6 +325,10 @@ impl<'a> Evaluator<'a> {
             files_read: std::mem::take(&mut state.files_read).into_iter().collect(),
         }
     }
+}
+
+fn is_readable(file: &Path) -> bool {
+    file.is_file() && rustix::fs::access(file, rustix::fs::Access::READ_OK).is_ok()
 }
 
 /// Whether a shell can export the name.

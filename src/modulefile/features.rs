@@ -35,12 +35,12 @@ pub(super) enum Feature {
     EmptyElementsStay,
     /// The highest version is looked for in every directory.
     AllDirectories,
-    /// `.version-…` and `.modulerc-…` are ignored.
-    SavedRcIgnored,
     /// `source_sh` adds new elements of a list one by one, wherever the old ones are now.
     SourcedElements,
     /// Values with a newline reach the shell whole.
     NewlinesQuoted,
+    /// Sites say which names of files are ignored; without that, `.version-…` and `.modulerc-…`.
+    PatternsIgnored,
     /// `hide` and `forbid` in rc files.
     Hide,
     /// Conflicts of loaded modules count (where a site says so).
@@ -73,6 +73,31 @@ pub(super) enum Feature {
     ConfigurationSearched,
     /// `LMOD_SITEPACKAGE_PREPEND` names files of the site.
     SitePackagePrepend,
+    /// `.modulerc` and `.version` must begin as Tcl modulefiles do, or be empty.
+    RcFilesChecked,
+    /// Of several rc files in a directory only the best is read.
+    BestRcOnly,
+    /// Files of the site and the user mark versions where names are looked up, not where
+    /// directories are scanned.
+    MarksByPart,
+    /// A modulefile may change the list of the site's rc files.
+    RcListsAct,
+    /// With versions in directories, the shortest beginning of a name is its short name.
+    ShortestFirst,
+    /// Whether that one fits, files say as well.
+    FitsFiles,
+    /// What its owner may not read is no modulefile.
+    OwnerChecked,
+    /// What is marked as default counts in `between` and the like though hidden.
+    MarkedBetween,
+    /// A name of which no version fits has no short name.
+    ForgetsUnfound,
+    /// Names that begin or end with a blank are no modulefiles.
+    BlankNamesSkipped,
+    /// `x/1` may mean `x/.1` (where a site says so).
+    DotHiddenAlias,
+    /// Targets of aliases may be relative; names are hidden as they are written.
+    RelativeTargets,
 }
 
 impl Feature {
@@ -90,11 +115,13 @@ impl Feature {
             Self::Ranges
             | Self::ColonsCleaned
             | Self::DuplicatesKeepPlace
+            | Self::MarksByPart
+            | Self::RcListsAct
             | Self::SettingsReadLate => (8, 7, 38),
             Self::AutoHandling => (8, 7, 41),
             Self::EmptyElementsStay => (8, 7, 44),
             Self::AllDirectories => (8, 7, 45),
-            Self::SavedRcIgnored | Self::SourcedElements => (8, 7, 49),
+            Self::PatternsIgnored | Self::SourcedElements => (8, 7, 49),
             Self::Hide => (8, 7, 50),
             Self::Tables | Self::LongCommandNames => (8, 7, 58),
             Self::DownstreamConflicts => (8, 7, 54),
@@ -103,10 +130,19 @@ impl Feature {
             Self::PartialDirectories => (8, 7, 65),
             Self::TopStaysRequired => (8, 7, 66),
             Self::BlanksKept => (9, 2, 3),
-            Self::UndoneStaysVisible | Self::VersionPrefixes | Self::NameSwapRenamed => (9, 2, 6),
+            Self::UndoneStaysVisible | Self::VersionPrefixes | Self::NameSwapRenamed
+            | Self::DotHiddenAlias => (9, 2, 6),
             Self::UnloadHookNames => (8, 7, 56),
             Self::ConfigurationSearched => (9, 0, 7),
             Self::SitePackagePrepend => (9, 2, 9),
+            Self::RcFilesChecked => (8, 7, 3),
+            Self::BestRcOnly => (8, 7, 8),
+            Self::ShortestFirst => (8, 7, 56),
+            Self::FitsFiles | Self::OwnerChecked => (8, 7, 61),
+            Self::MarkedBetween => (8, 7, 64),
+            Self::ForgetsUnfound => (8, 7, 66),
+            Self::BlankNamesSkipped => (9, 2, 3),
+            Self::RelativeTargets => (9, 2, 7),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::error::EvaluationError;
 use super::evaluator::Evaluator;
 use super::features::Feature;
 use super::limits::Signal;
+use super::names::Choice;
 use super::naming::{Name, Realm};
 use super::state::{Entry, Mode, Status};
 use super::vm;
@@ -68,8 +69,11 @@ impl Evaluator<'_> {
         self.look_up(name)?;
         let depth = self.state.borrow().frames.len();
         let Some(resolved) = name.resolved.clone() else {
+            if name.unfit && name.choice == Choice::Latest {
+                return Err(self.refuse(format!("no version fits `{}`", name.show())));
+            }
             self.not_found(name, at, depth);
-            return Ok(at > 0 || depth > 0);
+            return Ok(if name.unfit { name.depends } else { at > 0 || depth > 0 });
         };
         if self.state.borrow().is_active(&resolved.short_name) {
             self.load_again(name, &resolved.full_name())?;
@@ -78,7 +82,7 @@ impl Evaluator<'_> {
         }
         let active = self.state.borrow().is_active(&resolved.short_name);
         self.swap_families(&resolved.full_name())?;
-        Ok(active)
+        Ok(active || (name.depends && self.rules.have(Feature::CountsDependants)))
     }
 
     fn not_found(&self, name: &Name, at: usize, depth: usize) {
@@ -93,7 +97,7 @@ impl Evaluator<'_> {
             return;
         }
         self.asked.borrow_mut().insert(name.user.clone(), chain);
-        if at > 0 || depth > 0 {
+        if !name.unfit && (at > 0 || depth > 0) {
             let mut name = name.clone();
             name.reset();
             state.queue.push_back(name);

@@ -28,6 +28,8 @@ pub(super) struct Name {
     pub(super) resolved: Option<Resolved>,
     /// Asked for by `depends_on`.
     pub(super) depends: bool,
+    /// There is such a module, but no version of it fits.
+    pub(super) unfit: bool,
 }
 
 /// What a name means.
@@ -58,7 +60,7 @@ impl Name {
     pub(super) fn choosing(realm: Realm, name: &str, choice: Choice) -> Self {
         let user = name.trim().trim_end_matches('/');
         let user = user.strip_suffix(".lua").unwrap_or(user).to_owned();
-        Self { user, realm, choice, resolved: None, depends: false }
+        Self { user, realm, choice, resolved: None, depends: false, unfit: false }
     }
 
     /// Forgets what the name meant.
@@ -184,9 +186,14 @@ impl Evaluator<'_> {
             return Ok(());
         }
         self.scan_modulepath()?;
-        name.user = self.names.borrow().resolve(&name.user);
+        let resolved = self.names.borrow().resolve(&name.user);
+        name.user = resolved.map_err(|fault| self.refuse(fault.to_string()))?;
         self.ask_what_is_visible(&name.user)?;
         let found = self.names.borrow().find(&name.user, &name.choice);
+        let found = found.map_err(|fault| self.refuse(fault.to_string()))?;
+        name.unfit = found.as_ref().is_some_and(|found| found.chosen.is_none())
+            && self.rules.have(Feature::ForgetsUnfound);
+        let found = found.filter(|_| !name.unfit);
         name.resolved = found.map(|found| self.accept(name, found, depth));
         Ok(())
     }
@@ -195,13 +202,13 @@ impl Evaluator<'_> {
         let mut resolved =
             Resolved { short_name: found.short_name, stack_depth: depth, ..Resolved::default() };
         if let Some(chosen) = found.chosen {
-            resolved.version = chosen.version;
+            resolved.version = chosen.hidden_version.or_else(|| chosen.version.clone());
             resolved.file = Some(chosen.path);
             resolved.weight = chosen.weight;
             let chose = name.choice != Choice::Match;
             let newer = self.rules.have(Feature::WholeUserName) && name.user != resolved.short_name;
             if chose || newer {
-                name.user = resolved.full_name();
+                name.user = Resolved { version: chosen.version, ..resolved.clone() }.full_name();
             }
         }
         resolved

@@ -3,6 +3,9 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use mlua::{Lua, Table};
 
 use crate::environment::path::{Blanks, Cleaning};
 use crate::environment::{ListRules, Stored, Variables};
@@ -36,6 +39,8 @@ pub(super) struct Rules {
     pub(super) downstream_conflicts: bool,
     /// Variables that keep the value they have outside (`LMOD_QUARANTINE_VARS`).
     pub(super) quarantine: BTreeSet<String>,
+    /// Lua text of the patterns of names that a site ignores (`LMOD_FILE_IGNORE_PATTERNS`).
+    ignored: Option<String>,
 }
 
 impl Rules {
@@ -73,6 +78,7 @@ impl Rules {
                 .get("LMOD_QUARANTINE_VARS")
                 .map(|names| names.split(':').map(str::to_owned).collect())
                 .unwrap_or_default(),
+            ignored: environment.get("LMOD_FILE_IGNORE_PATTERNS").cloned(),
         }
     }
 
@@ -84,6 +90,16 @@ impl Rules {
     /// Whether the rules have this feature.
     pub(super) fn have(&self, feature: Feature) -> bool {
         self.version >= feature.since()
+    }
+
+    /// Whether files of this name are no modulefiles at this site. Patterns that are none match
+    /// nothing.
+    pub(super) fn ignores(&self, lua: &Lua, name: &str) -> bool {
+        if !self.have(Feature::PatternsIgnored) {
+            return false;
+        }
+        let Some(patterns) = &self.ignored else { return is_saved_rc(name) };
+        matches_any(lua, patterns, name).unwrap_or(false)
     }
 
     /// How elements of path variables are cleaned.
@@ -145,17 +161,53 @@ impl Deref for Settled {
     }
 }
 
+/// `.version-old` and the like.
+fn is_saved_rc(name: &str) -> bool {
+    [".version", ".modulerc"].into_iter().any(|saved| {
+        name.match_indices(saved)
+            .any(|(at, _)| name[at + saved.len()..].starts_with(['-', '.', '_']))
+    })
+}
+
+/// Whether one of the patterns that `list`, a Lua table as text, holds matches `name`.
+fn matches_any(lua: &Lua, list: &str, name: &str) -> mlua::Result<bool> {
+    let patterns: Table =
+        lua.load(format!("return {list}")).set_environment(lua.create_table()?).eval()?;
+    let find: mlua::Function = lua.globals().get::<Table>("string")?.get("find")?;
+    for pattern in patterns.sequence_values::<String>() {
+        if find.call::<Option<i64>>((name, pattern?))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The rc files in a directory that a list of rc files names, in the file system's own order: of
+/// two that say something different about one name the later one counts.
+#[allow(clippy::disallowed_methods, reason = "Lmod does not sort them, either")]
+pub(super) fn rc_directory(directory: &Path) -> Vec<PathBuf> {
+    let Ok(listing) = std::fs::read_dir(directory) else { return Vec::new() };
+    let names = listing.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let ignored = |name: &String| {
+        name.contains('~')
+            || name.starts_with('#')
+            || name.starts_with(".#")
+            || (name.starts_with('.') && name.contains(".swp"))
+    };
+    names.filter(|name| !ignored(name)).map(|name| directory.join(name)).collect()
+}
+
 /// How names are looked up.
 pub(super) fn name_rules(rules: &Rules, environment: &Variables) -> NameRules {
+    let yes = |name: &str, otherwise| is_on(environment, name, otherwise);
     NameRules {
-        exact_match: is_on(environment, "LMOD_EXACT_MATCH", false),
-        extended_default: is_on(environment, "LMOD_EXTENDED_DEFAULT", true),
-        find_first: is_on(environment, "LMOD_TMOD_FIND_FIRST", false),
-        only_lua: !is_on(environment, "LMOD_ALLOW_TCL_MFILES", true),
+        version: rules.version,
+        exact_match: yes("LMOD_EXACT_MATCH", false),
+        extended_default: yes("LMOD_EXTENDED_DEFAULT", true),
+        without_dots: yes("LMOD_DOT_HIDDEN_LOAD_ALIAS", false),
+        find_first: yes("LMOD_TMOD_FIND_FIRST", false),
+        only_lua: !yes("LMOD_ALLOW_TCL_MFILES", true),
         max_depth: max_depth(environment.get("LMOD_MAXDEPTH").map_or("", String::as_str)),
-        all_directories: rules.have(Feature::AllDirectories),
-        skip_saved_rc: rules.have(Feature::SavedRcIgnored),
-        partial_directories: rules.have(Feature::PartialDirectories),
     }
 }
 

@@ -9,5 +9,6 @@ mod behaviour;
 mod easybuild;
 mod oracle;
 mod random;
+mod random_names;
 mod recorded;
 mod sandbox;

@@ -10,6 +10,9 @@ use super::super::source_sh::ShellChange;
 use super::super::state::Mode;
 use super::{Act, Call, Host, modes, number, scalar, string};
 
+/// Variables that list the site's rc files.
+const RC_LISTS: [&str; 3] = ["LMOD_MODULERC", "LMOD_MODULERCFILE", "MODULERCFILE"];
+
 pub(super) fn install<'env>(
     host: &Host<'_, 'env>,
     evaluator: &'env Evaluator<'_>,
@@ -182,6 +185,9 @@ impl Evaluator<'_> {
             let mut state = self.state.borrow_mut();
             state.modulepath_has_changed();
             self.names.borrow_mut().set_modulepath(state.modulepath());
+        } else if RC_LISTS.contains(&variable) && self.rules.have(Feature::RcListsAct) {
+            let list = self.state.borrow_mut().getenv(variable);
+            self.change_rc(list);
         }
     }
 

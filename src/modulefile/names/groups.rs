@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
-use super::rc::Tables;
+use super::rc::{Fault, Line, Scope, Tables};
 use super::tree::{DefaultFile, Directory};
 use super::version::canonical;
 
@@ -25,11 +26,15 @@ pub(crate) struct Version {
     pub(crate) plain_weight: String,
     /// With the mark of a default (Lmod's `wV`).
     pub(crate) weight: String,
+    /// The directory of `MODULEPATH`.
+    pub(crate) place: Rc<str>,
 }
 
 /// A directory of `MODULEPATH` as modules and versions.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
+    /// The directory.
+    pub(crate) place: String,
     /// By short name.
     pub(crate) modules: BTreeMap<String, Group>,
     /// Whether some module has versions in directories.
@@ -42,21 +47,45 @@ pub(crate) struct Groups {
 const META: &str = "M.*zfinal";
 
 /// Reads an rc file.
-pub(crate) type ReadRc<'a, E> = dyn FnMut(&std::path::Path) -> Result<Vec<super::rc::Line>, E> + 'a;
+pub(crate) type ReadRc<'a, E> = dyn FnMut(&std::path::Path) -> Result<Vec<Line>, E> + 'a;
 
-/// Groups what was found below a directory. `max_depth` is the level at which a directory is a
-/// module whatever it holds.
+/// How rc files in a directory of `MODULEPATH` are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RcRules<'a> {
+    /// What the files of site and user say.
+    pub(crate) global: &'a Tables,
+    /// Of several files in a directory only the best is read.
+    pub(crate) only_best: bool,
+    /// Targets of aliases may be relative.
+    pub(crate) relative_targets: bool,
+}
+
+/// What ends a scan.
+#[derive(Debug)]
+pub(crate) enum ScanError<E> {
+    /// Reading an rc file did.
+    Read(E),
+    /// What an rc file says.
+    Fault(PathBuf, Fault),
+}
+
+/// Groups what was found below the directory `place`. `max_depth` is the level at which a
+/// directory is a module whatever it holds.
 ///
 /// # Errors
-/// Those of `read_rc`.
+/// [`ScanError`].
 pub(crate) fn group<E>(
+    place: &str,
     tree: &Directory,
     max_depth: Option<usize>,
+    rules: RcRules,
     read_rc: &mut ReadRc<E>,
-) -> Result<Groups, E> {
-    let mut groups = Groups::default();
-    let defaults = Defaults::read(tree, "", &mut groups.rc, read_rc)?;
-    add_level(&mut groups, tree, &defaults, 1, max_depth);
+) -> Result<Groups, ScanError<E>> {
+    let mut groups = Groups { place: place.to_owned(), ..Groups::default() };
+    let mut defaults = Defaults(BTreeMap::new());
+    defaults.add(tree, "", &mut groups.rc, rules, read_rc)?;
+    let grouping = Grouping { defaults: &defaults, max_depth, place: place.into() };
+    grouping.add_level(&mut groups, tree, 1);
     Ok(groups)
 }
 
@@ -64,36 +93,35 @@ pub(crate) fn group<E>(
 struct Defaults(BTreeMap<String, Option<String>>);
 
 impl Defaults {
-    fn read<E>(
-        tree: &Directory,
-        name: &str,
-        rc: &mut Tables,
-        read_rc: &mut ReadRc<E>,
-    ) -> Result<Self, E> {
-        let mut defaults = Self(BTreeMap::new());
-        defaults.add(tree, name, rc, read_rc)?;
-        Ok(defaults)
-    }
-
     fn add<E>(
         &mut self,
         tree: &Directory,
         name: &str,
         rc: &mut Tables,
+        rules: RcRules,
         read_rc: &mut ReadRc<E>,
-    ) -> Result<(), E> {
+    ) -> Result<(), ScanError<E>> {
         let directory = (!name.is_empty()).then_some(name);
-        for (rank, file) in tree.default_files.iter().enumerate() {
+        let RcRules { global, relative_targets, only_best } = rules;
+        let scope = Scope::Tree { directory, global, relative_targets };
+        let count = if only_best { 1 } else { tree.default_files.len() };
+        for (rank, file) in tree.default_files.iter().take(count).enumerate() {
             let value = match file {
                 DefaultFile::Link(value) => Some(value.clone()),
-                DefaultFile::Rc(path) => rc.add(&read_rc(path)?, directory),
+                DefaultFile::Rc(path) => {
+                    let lines = read_rc(path).map_err(ScanError::Read)?;
+                    let fault = |fault| ScanError::Fault(path.clone(), fault);
+                    rc.add(&lines, scope).map_err(fault)?
+                }
             };
             if rank == 0 {
                 self.0.insert(name.to_owned(), value);
             }
         }
-        for (name, below) in &tree.directories {
-            self.add(below, name, rc, read_rc)?;
+        for name in &tree.order {
+            if let Some(below) = tree.directories.get(name) {
+                self.add(below, name, rc, rules, read_rc)?;
+            }
         }
         Ok(())
     }
@@ -112,57 +140,62 @@ fn base_name(full_name: &str) -> &str {
     full_name.rsplit_once('/').map_or(full_name, |(_, name)| name)
 }
 
-fn add_level(
-    groups: &mut Groups,
-    tree: &Directory,
-    defaults: &Defaults,
-    level: usize,
+/// What weighing and grouping need to know.
+struct Grouping<'a> {
+    defaults: &'a Defaults,
     max_depth: Option<usize>,
-) {
-    for (full_name, file) in &tree.files {
-        let version = Version {
-            path: file.path.clone(),
-            plain_weight: META.to_owned(),
-            weight: META.to_owned(),
-        };
-        let files = BTreeMap::from([(full_name.clone(), version)]);
-        groups.modules.insert(full_name.clone(), Group { files, ..Group::default() });
-    }
-    for (name, below) in &tree.directories {
-        if defaults.has(name) || below.directories.is_empty() || max_depth == Some(level) {
-            groups.nested |= !below.directories.is_empty();
-            groups.modules.insert(name.clone(), weigh(below, name, defaults, "", ""));
-        } else {
-            add_level(groups, below, defaults, level + 1, max_depth);
-        }
-    }
+    place: Rc<str>,
 }
 
-fn weigh(tree: &Directory, name: &str, defaults: &Defaults, plain: &str, marked: &str) -> Group {
-    let below = |prefix: &str, own: &str| {
-        if prefix.is_empty() { own.to_owned() } else { format!("{prefix}/{own}") }
-    };
-    let mut group = Group::default();
-    for (full_name, file) in &tree.files {
-        let own = canonical(base_name(full_name));
-        let own_marked = mark(&own, '^', defaults.is_default(name, full_name));
-        let version = Version {
-            path: file.path.clone(),
-            plain_weight: below(plain, &own),
-            weight: below(marked, &own_marked),
+impl Grouping<'_> {
+    fn add_level(&self, groups: &mut Groups, tree: &Directory, level: usize) {
+        for (full_name, file) in &tree.files {
+            let version = Version {
+                path: file.path.clone(),
+                plain_weight: META.to_owned(),
+                weight: META.to_owned(),
+                place: Rc::clone(&self.place),
+            };
+            let files = BTreeMap::from([(full_name.clone(), version)]);
+            groups.modules.insert(full_name.clone(), Group { files, ..Group::default() });
+        }
+        for (name, below) in &tree.directories {
+            let is_module = self.defaults.has(name) || below.directories.is_empty();
+            if is_module || self.max_depth == Some(level) {
+                groups.nested |= !below.directories.is_empty();
+                groups.modules.insert(name.clone(), self.weigh(below, name, "", ""));
+            } else {
+                self.add_level(groups, below, level + 1);
+            }
+        }
+    }
+
+    fn weigh(&self, tree: &Directory, name: &str, plain: &str, marked: &str) -> Group {
+        let below = |prefix: &str, own: &str| {
+            if prefix.is_empty() { own.to_owned() } else { format!("{prefix}/{own}") }
         };
-        group.files.insert(full_name.clone(), version);
-    }
-    for (full_name, directory) in &tree.directories {
-        let own = canonical(base_name(full_name));
-        let own = own.strip_suffix(".*zfinal").unwrap_or(&own);
-        let own_marked = mark(own, '^', defaults.is_default(name, full_name));
-        let (plain, marked) = (below(plain, own), below(marked, &own_marked));
+        let mut group = Group::default();
+        for (full_name, file) in &tree.files {
+            let own = canonical(base_name(full_name));
+            let own_marked = mark(&own, '^', self.defaults.is_default(name, full_name));
+            let version = Version {
+                path: file.path.clone(),
+                plain_weight: below(plain, &own),
+                weight: below(marked, &own_marked),
+                place: Rc::clone(&self.place),
+            };
+            group.files.insert(full_name.clone(), version);
+        }
+        for (full_name, directory) in &tree.directories {
+            let own = canonical(base_name(full_name));
+            let own = own.strip_suffix(".*zfinal").unwrap_or(&own);
+            let own_marked = mark(own, '^', self.defaults.is_default(name, full_name));
+            let (plain, marked) = (below(plain, own), below(marked, &own_marked));
+            let versions = self.weigh(directory, full_name, &plain, &marked);
+            group.directories.insert(full_name.clone(), versions);
+        }
         group
-            .directories
-            .insert(full_name.clone(), weigh(directory, full_name, defaults, &plain, &marked));
     }
-    group
 }
 
 fn mark(weight: &str, with: char, marked: bool) -> String {

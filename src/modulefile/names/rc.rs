@@ -38,32 +38,80 @@ pub(crate) struct Tables {
     pub(crate) hidden: BTreeSet<String>,
     /// Full names that may not be loaded.
     pub(crate) forbidden: BTreeSet<String>,
-    /// Full names marked as default.
+    /// Names marked as default, where the file is not of a directory of `MODULEPATH`.
     pub(crate) defaults: BTreeSet<String>,
 }
 
+/// Where an rc file is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scope<'a> {
+    /// A file of the site or the user.
+    Global,
+    /// In a directory of `MODULEPATH`, with what the files of site and user say.
+    Tree {
+        /// The directory's name below that of `MODULEPATH`; `None` at its top.
+        directory: Option<&'a str>,
+        /// What the files of site and user say.
+        global: &'a Tables,
+        /// Targets of aliases may be relative, too.
+        relative_targets: bool,
+    },
+}
+
+/// Why an rc file ends the evaluation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Aliases and version names lead back to where they began.
+    Circle(String),
+    /// A name that begins with `/` where no directory gives the rest of it.
+    NoDirectory(String),
+    /// A module is marked as default as if it were a version.
+    MarkedModule(String),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::Circle(name) => {
+                write!(f, "the aliases and version names of `{name}` go round in a circle")
+            }
+            Self::NoDirectory(name) => {
+                write!(f, "an rc file says `{name}`, but it is in no module's directory")
+            }
+            Self::MarkedModule(name) => {
+                write!(f, "an rc file marks the module `{name}` as default, not a version of it")
+            }
+        }
+    }
+}
+
 impl Tables {
-    /// Adds the lines of a file in the module directory `name` (`None` at the top of a directory
-    /// of `MODULEPATH`, and for files outside). Returns the default that it names.
-    pub(crate) fn add(&mut self, lines: &[Line], name: Option<&str>) -> Option<String> {
+    /// Adds the lines of a file. Returns the default that it names.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub(crate) fn add(&mut self, lines: &[Line], scope: Scope) -> Result<Option<String>, Fault> {
         let mut default = None;
         for line in lines {
             match line {
                 Line::Version { module, names } => {
-                    let full_name = self.resolve(&full(module, name));
+                    let full_name = self.resolve(&scope.full(module)?, scope)?;
+                    if matches!(scope, Scope::Global) && !full_name.contains('/') {
+                        continue;
+                    }
                     for version in names {
                         self.name_version(&full_name, version, &mut default);
                     }
                 }
-                Line::Alias { name: alias, target } => {
-                    self.aliases.insert(full(alias, name), target.clone());
+                Line::Alias { name, target } => {
+                    self.aliases.insert(scope.full(name)?, scope.target(target)?);
                 }
                 Line::Hide(what) => drop(self.hidden.insert(what.clone())),
                 Line::Forbid(what) => drop(self.forbidden.insert(what.clone())),
                 Line::Default(version) => default = Some(version.clone()),
             }
         }
-        default
+        Ok(default)
     }
 
     fn name_version(&mut self, full_name: &str, version: &str, default: &mut Option<String>) {
@@ -75,37 +123,86 @@ impl Tables {
         }
     }
 
-    fn resolve(&self, name: &str) -> String {
-        resolve(name, &|key| self.aliases.get(key).cloned(), &|key| self.versions.get(key).cloned())
+    fn resolve(&self, name: &str, scope: Scope) -> Result<String, Fault> {
+        match scope {
+            Scope::Global => resolve(name, &[self]),
+            Scope::Tree { global, .. } => resolve(name, &[global, self]),
+        }
     }
 }
 
-/// `/1.0` in the directory of `x` is `x/1.0`.
-fn full(module: &str, directory: Option<&str>) -> String {
-    match directory {
-        Some(directory) if module.starts_with('/') => format!("{directory}{module}"),
-        _ => module.to_owned(),
+impl Scope<'_> {
+    /// `/1.0` in the directory of `x` is `x/1.0`.
+    fn full(self, module: &str) -> Result<String, Fault> {
+        match self {
+            Scope::Tree { directory, .. } if module.starts_with('/') => {
+                let directory = directory.ok_or_else(|| Fault::NoDirectory(module.to_owned()))?;
+                Ok(format!("{directory}{module}"))
+            }
+            _ => Ok(module.to_owned()),
+        }
+    }
+
+    /// What an alias leads to.
+    fn target(self, target: &str) -> Result<String, Fault> {
+        match self {
+            Scope::Tree { relative_targets: true, .. } if target.starts_with('/') => {
+                self.full(target)
+            }
+            Scope::Tree { relative_targets: true, directory, .. } if target.starts_with('.') => {
+                let directory = directory.ok_or_else(|| Fault::NoDirectory(target.to_owned()))?;
+                Ok(format!("{directory}/{target}"))
+            }
+            _ => Ok(target.to_owned()),
+        }
     }
 }
 
-/// Follows one alias, then version names with what they lead to; a circle ends. An alias of an
-/// alias is not followed, in Lmod neither.
-pub(crate) fn resolve(
-    name: &str,
-    alias: &dyn Fn(&str) -> Option<String>,
-    version: &dyn Fn(&str) -> Option<String>,
-) -> String {
-    let mut name = name.to_owned();
-    for _ in 0..100 {
-        if let Some(target) = alias(&name) {
+/// Lmod overflows its stack at about this many steps.
+const LONGEST_CHAIN: usize = 10_000;
+
+/// Follows one alias, then version names with what they lead to, as the first of `tables` says
+/// that knows a name. An alias of an alias is not followed, in Lmod neither; but a circle of
+/// aliases is one.
+///
+/// # Errors
+/// [`Fault::Circle`].
+pub(crate) fn resolve(name: &str, tables: &[&Tables]) -> Result<String, Fault> {
+    let alias = |name: &str| tables.iter().find_map(|one| one.aliases.get(name));
+    let version = |name: &str| tables.iter().find_map(|one| one.versions.get(name));
+    let mut resolved = name.to_owned();
+    for _ in 0..LONGEST_CHAIN {
+        if let Some(target) = alias(&resolved) {
+            resolve_in_vain(target, name, &alias, &version)?;
+            resolved.clone_from(target);
+        }
+        match version(&resolved) {
+            Some(next) => resolved.clone_from(next),
+            None => return Ok(resolved),
+        }
+    }
+    Err(Fault::Circle(name.to_owned()))
+}
+
+/// Follows everything from `name` on, only to find circles.
+fn resolve_in_vain<'a>(
+    name: &'a str,
+    typed: &str,
+    alias: &dyn Fn(&str) -> Option<&'a String>,
+    version: &dyn Fn(&str) -> Option<&'a String>,
+) -> Result<(), Fault> {
+    let mut todo = vec![name];
+    for _ in 0..LONGEST_CHAIN {
+        let Some(mut name) = todo.pop() else { return Ok(()) };
+        if let Some(target) = alias(name) {
+            todo.push(target);
             name = target;
         }
-        match version(&name) {
-            Some(next) if next != name => name = next,
-            _ => break,
+        if let Some(next) = version(name) {
+            todo.push(next);
         }
     }
-    name
+    Err(Fault::Circle(typed.to_owned()))
 }
 
 /// Reads the Tcl of a `.modulerc` or `.version` line by line: the commands that name versions,
@@ -173,18 +270,34 @@ mod tests {
     }
 
     #[test]
-    fn names_resolve_through_aliases_and_versions_and_circles_end() {
+    fn names_resolve_through_aliases_and_versions_and_circles_are_faults() {
         let mut tables = Tables::default();
+        let global = Tables::default();
+        let scope = Scope::Tree { directory: Some("x"), global: &global, relative_targets: true };
         let default = tables.add(
             &parse_tcl(
                 "module-version /1.0 default stable\nmodule-alias y x/stable\n\
-                 module-version v/1 2\nmodule-version v/2 1\nmodule-alias a y\n",
+                 module-version v/1 2\nmodule-version v/2 1\nmodule-alias a y\n\
+                 module-alias z /1.0\nmodule-alias p q\nmodule-alias q p\n",
             ),
-            Some("x"),
+            scope,
         );
-        assert_eq!(default.as_deref(), Some("x/1.0"));
-        assert_eq!(tables.resolve("y"), "x/1.0");
-        assert_eq!(tables.resolve("a"), "y");
-        assert!(tables.resolve("v/1").starts_with("v/"));
+        assert_eq!(default, Ok(Some("x/1.0".to_owned())));
+        for (name, want) in [("y", "x/1.0"), ("a", "y"), ("z", "x/1.0"), ("none", "none")] {
+            assert_eq!(tables.resolve(name, scope).as_deref(), Ok(want), "{name}");
+        }
+        for name in ["v/1", "p"] {
+            let want = Err(Fault::Circle(name.to_owned()));
+            assert_eq!(tables.resolve(name, scope), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_relative_name_needs_a_directory() {
+        let global = Tables::default();
+        let scope = Scope::Tree { directory: None, global: &global, relative_targets: true };
+        let lines = parse_tcl("module-version /1.0 default\n");
+        let want = Err(Fault::NoDirectory("/1.0".to_owned()));
+        assert_eq!(Tables::default().add(&lines, scope), want);
     }
 }

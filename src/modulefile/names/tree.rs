@@ -14,6 +14,8 @@ pub(crate) struct Directory {
     pub(crate) files: BTreeMap<String, Modulefile>,
     /// Directories that hold any, by name.
     pub(crate) directories: BTreeMap<String, Directory>,
+    /// The names of these, in the order in which the file system lists them.
+    pub(crate) order: Vec<String>,
     /// Files that name a default, best first.
     pub(crate) default_files: Vec<DefaultFile>,
 }
@@ -37,12 +39,19 @@ pub(crate) enum DefaultFile {
 }
 
 /// What is left out of a scan.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Rules {
+#[derive(Clone, Copy)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a rule of Lmod's")]
+pub(crate) struct Rules<'a> {
     /// Whether files without `.lua` are left out.
     pub(crate) only_lua: bool,
-    /// Names like `.version-old` are left out (Lmod 9).
-    pub(crate) skip_saved_rc: bool,
+    /// Whether a site leaves out files of this name (`LMOD_FILE_IGNORE_PATTERNS`).
+    pub(crate) ignored: &'a dyn Fn(&str) -> bool,
+    /// Files whose names begin or end with a blank are left out.
+    pub(crate) skip_blanks: bool,
+    /// `.modulerc` and `.version` count only if they begin as Tcl modulefiles do, or are empty.
+    pub(crate) check_rc: bool,
+    /// What its owner may not read is left out, unless root looks.
+    pub(crate) check_owner: bool,
     /// Root's rule: files of root that others may not read are left out.
     pub(crate) as_root: bool,
 }
@@ -51,32 +60,40 @@ pub(crate) struct Rules {
 const DEEPEST: usize = 32;
 
 /// Scans `top`. What cannot be read is not there.
-pub(crate) fn scan(top: &Path, rules: &Rules) -> Directory {
+pub(crate) fn scan(top: &Path, rules: Rules) -> Directory {
     scan_below(top, "", rules, 0)
 }
 
-fn scan_below(path: &Path, prefix: &str, rules: &Rules, depth: usize) -> Directory {
+fn scan_below(path: &Path, prefix: &str, rules: Rules, depth: usize) -> Directory {
     let mut found = Directory::default();
     let mut ranked: Vec<(usize, DefaultFile)> = Vec::new();
+    let mut below = Vec::new();
     for entry in entries(path) {
         let Some(kind) = kind_of(&entry, rules) else { continue };
         let name = entry.name.as_str();
         let full_name =
             if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
         if kind == Kind::Directory {
-            if depth < DEEPEST {
-                let below = scan_below(&entry.path, &full_name, rules, depth + 1);
-                if !below.files.is_empty() || !below.directories.is_empty() {
-                    found.directories.insert(full_name, below);
-                }
-            }
+            below.push((full_name, entry.path));
+        } else if rules.skip_blanks && name.trim_matches(is_blank) != name {
+            // A name that nobody means to type.
         } else if let Some(rank) = default_rank(name) {
+            if name != "default" && rules.check_rc && !is_rc(&entry.path) {
+                continue;
+            }
             if name == "default" && kind == Kind::File {
                 found.files.insert(full_name, Modulefile { path: entry.path.clone(), lua: false });
             }
             ranked.push((rank, default_file(name, entry.path)));
         } else {
             add_file(&mut found.files, &full_name, entry.path, rules);
+        }
+    }
+    for (full_name, path) in below.into_iter().filter(|_| depth < DEEPEST) {
+        let directory = scan_below(&path, &full_name, rules, depth + 1);
+        if !directory.files.is_empty() || !directory.directories.is_empty() {
+            found.order.push(full_name.clone());
+            found.directories.insert(full_name, directory);
         }
     }
     ranked.sort_by_key(|(rank, _)| *rank);
@@ -88,7 +105,7 @@ fn add_file(
     files: &mut BTreeMap<String, Modulefile>,
     full_name: &str,
     path: PathBuf,
-    rules: &Rules,
+    rules: Rules,
 ) {
     let (name, lua) = match full_name.strip_suffix(".lua") {
         Some(name) => (name, true),
@@ -111,9 +128,10 @@ fn default_file(name: &str, path: PathBuf) -> DefaultFile {
         return DefaultFile::Rc(path);
     }
     let target = fs::read_link(&path).unwrap_or(path);
-    let target = target.file_name().map(|name| name.to_string_lossy().into_owned());
-    let target = target.unwrap_or_default();
-    DefaultFile::Link(target.strip_suffix(".lua").unwrap_or(&target).to_owned())
+    let target = target.to_string_lossy();
+    let target = target.trim_end_matches('/');
+    let target = target.rsplit_once('/').map_or(target, |(_, name)| name);
+    DefaultFile::Link(target.strip_suffix(".lua").unwrap_or(target).to_owned())
 }
 
 /// Whether the file begins as a Tcl modulefile must.
@@ -123,6 +141,18 @@ fn is_tcl(path: &Path) -> bool {
         && &head == b"#%Module"
 }
 
+/// Whether the file may name a default.
+fn is_rc(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "lua")
+        || fs::metadata(path).is_ok_and(|found| found.len() == 0)
+        || is_tcl(path)
+}
+
+/// What Lua's `%s` is.
+fn is_blank(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\u{b}'
+}
+
 struct Entry {
     name: String,
     path: PathBuf,
@@ -130,19 +160,18 @@ struct Entry {
     file_type: Option<fs::FileType>,
 }
 
-/// Entries that may count, in byte order.
-#[allow(clippy::disallowed_methods, reason = "file types come with the names; sorted below")]
+/// Entries that may count, in the file system's own order: of `default` and `default.lua` the
+/// later one counts.
+#[allow(clippy::disallowed_methods, reason = "file types come with the names; maps sort them")]
 fn entries(directory: &Path) -> Vec<Entry> {
     let Ok(listing) = fs::read_dir(directory) else { return Vec::new() };
-    let mut entries: Vec<Entry> = listing
+    listing
         .filter_map(Result::ok)
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             Some(Entry { name, path: entry.path(), file_type: entry.file_type().ok() })
         })
-        .collect();
-    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    entries
+        .collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,29 +181,37 @@ enum Kind {
     Directory,
 }
 
-fn kind_of(entry: &Entry, rules: &Rules) -> Option<Kind> {
+fn kind_of(entry: &Entry, rules: Rules) -> Option<Kind> {
     if !counts(&entry.name, rules) {
         return None;
     }
     let file_type = entry.file_type?;
-    if !rules.as_root && file_type.is_file() {
+    let plain = !rules.as_root && !rules.check_owner;
+    if plain && file_type.is_file() {
         return Some(Kind::File);
     }
-    if !rules.as_root && file_type.is_dir() {
+    if plain && file_type.is_dir() {
         return Some(Kind::Directory);
     }
-    if entry.name == "default" && file_type.is_symlink() {
-        return Some(Kind::Link);
-    }
-    let metadata = fs::metadata(&entry.path).ok()?;
+    let link = entry.name == "default" && file_type.is_symlink();
+    let metadata = if link { fs::symlink_metadata(&entry.path) } else { fs::metadata(&entry.path) };
+    let metadata = metadata.ok()?;
     if rules.as_root && hidden_from_root(&metadata) {
         return None;
     }
-    match metadata.file_type() {
-        kind if kind.is_dir() => Some(Kind::Directory),
-        kind if kind.is_file() => Some(Kind::File),
-        _ => None,
-    }
+    let kind = match metadata.file_type() {
+        _ if link => Kind::Link,
+        kind if kind.is_dir() => Kind::Directory,
+        kind if kind.is_file() => Kind::File,
+        _ => return None,
+    };
+    let needed = match kind {
+        Kind::Directory => 0o500,
+        Kind::File if default_rank(&entry.name).is_none() => 0o400,
+        _ => 0,
+    };
+    let owners = rules.as_root || !rules.check_owner || metadata.mode() & needed == needed;
+    owners.then_some(kind)
 }
 
 fn hidden_from_root(metadata: &Metadata) -> bool {
@@ -182,7 +219,7 @@ fn hidden_from_root(metadata: &Metadata) -> bool {
 }
 
 #[allow(clippy::case_sensitive_file_extension_comparisons, reason = "an editor's own spelling")]
-fn counts(name: &str, rules: &Rules) -> bool {
+fn counts(name: &str, rules: Rules) -> bool {
     const IGNORED: [&str; 5] = [".git", ".gitignore", ".svn", ".lua", ".DS_Store"];
     let ignored = IGNORED.contains(&name)
         || name.ends_with(['~', '#'])
@@ -190,14 +227,21 @@ fn counts(name: &str, rules: &Rules) -> bool {
         || name.starts_with(".#")
         || name.starts_with("__")
         || (name.starts_with('.') && name.ends_with(".swp"));
-    let saved = name.starts_with(".version-") || name.starts_with(".modulerc-");
-    let blanks = name.trim() != name;
-    !ignored && !(rules.skip_saved_rc && (saved || blanks))
+    !ignored && (default_rank(name).is_some() || !(rules.ignored)(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const RULES: Rules = Rules {
+        only_lua: false,
+        ignored: &|_| false,
+        skip_blanks: true,
+        check_rc: true,
+        check_owner: false,
+        as_root: false,
+    };
 
     #[test]
     fn a_scan_finds_modulefiles_and_what_names_their_default() {
@@ -216,7 +260,7 @@ mod tests {
         make("empty/.version", "#%Module");
         make("meta.lua", "");
         std::os::unix::fs::symlink("1.0.lua", top.path().join("x/default")).unwrap();
-        let tree = scan(top.path(), &Rules::default());
+        let tree = scan(top.path(), RULES);
         assert_eq!(tree.files.keys().collect::<Vec<_>>(), ["meta"]);
         assert_eq!(tree.directories.keys().collect::<Vec<_>>(), ["x"]);
         let x = &tree.directories["x"];
@@ -232,6 +276,6 @@ mod tests {
         fs::create_dir(top.path().join("a")).unwrap();
         fs::write(top.path().join("a/1.lua"), "").unwrap();
         std::os::unix::fs::symlink("..", top.path().join("a/up")).unwrap();
-        assert_eq!(scan(top.path(), &Rules::default()).directories.len(), 1);
+        assert_eq!(scan(top.path(), RULES).directories.len(), 1);
     }
 }

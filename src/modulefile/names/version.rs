@@ -67,7 +67,7 @@ fn run_length(rest: &str, first: char) -> usize {
 
 fn weigh(part: &str, first: char) -> String {
     if first.is_ascii_digit() {
-        return format!("{:0>9}", part.trim_start_matches('0'));
+        return format!("{part:0>9}");
     }
     match part {
         "/" => "/".to_owned(),

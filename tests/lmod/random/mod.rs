@@ -10,6 +10,8 @@
 
 mod tree;
 
+pub(super) use tree::Dice;
+
 use std::fs;
 use std::path::Path;
 

@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 
 /// Small numbers without end, the same for the same seed.
 #[derive(Debug)]
-pub(super) struct Dice(u64);
+pub(in super::super) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in super::super) fn new(seed: u64) -> Self {
         // Neighbouring seeds shall have nothing in common.
         let mut dice = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def0);
         dice.roll(2);
@@ -17,18 +17,18 @@ impl Dice {
         dice
     }
 
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
+    pub(in super::super) fn roll(&mut self, sides: usize) -> usize {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % sides
     }
 
     /// True once in `times`.
-    pub(super) fn one_in(&mut self, times: usize) -> bool {
+    pub(in super::super) fn one_in(&mut self, times: usize) -> bool {
         self.roll(times) == 0
     }
 
-    pub(super) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    pub(in super::super) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[self.roll(from.len())]
     }
 }
