@@ -266,6 +266,8 @@ impl<'a> Evaluator<'a> {
         let (mut missing, mut refused) = (Vec::new(), Vec::new());
         for mut name in requested {
             self.look_up(&mut name)?;
+            // Each look follows one more alias of an alias.
+            self.look_up(&mut name)?;
             let lost = self.rules.have(Feature::TopStaysRequired)
                 && name.resolved.as_ref().is_some_and(|resolved| resolved.file.is_none());
             if !lost && name.short_name().is_some_and(|name| self.state.borrow().is_active(name)) {

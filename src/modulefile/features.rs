@@ -92,8 +92,8 @@ pub(super) enum Feature {
     MarkedBetween,
     /// A name of which no version fits has no short name.
     ForgetsUnfound,
-    /// Names that begin or end with a blank are no modulefiles.
-    BlankNamesSkipped,
+    /// Names of directories may begin or end with a blank.
+    BlankDirectories,
     /// `x/1` may mean `x/.1` (where a site says so).
     DotHiddenAlias,
     /// Targets of aliases may be relative; names are hidden as they are written.
@@ -141,7 +141,7 @@ impl Feature {
             Self::FitsFiles | Self::OwnerChecked => (8, 7, 61),
             Self::MarkedBetween => (8, 7, 64),
             Self::ForgetsUnfound => (8, 7, 66),
-            Self::BlankNamesSkipped => (9, 2, 3),
+            Self::BlankDirectories => (9, 2, 3),
             Self::RelativeTargets => (9, 2, 7),
         }
     }

@@ -298,8 +298,8 @@ impl Evaluator<'_> {
         Ok(!(loaded && file.as_ref() != Some(&entry.file)))
     }
 
-    /// Unloads modules for a modulefile.
-    pub(super) fn unload_within(&self, names: &mut [Name]) -> mlua::Result<()> {
+    /// Unloads modules for a modulefile. Returns which of them were there.
+    pub(super) fn unload_within(&self, names: &mut [Name]) -> mlua::Result<Vec<bool>> {
         self.unregister(names);
         self.in_mode(Mode::Unload, || self.unload(names))
     }
@@ -322,10 +322,14 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    fn unload(&self, names: &mut [Name]) -> mlua::Result<()> {
+    fn unload(&self, names: &mut [Name]) -> mlua::Result<Vec<bool>> {
+        let mut gone = Vec::new();
         for name in names {
             self.look_up(name)?;
-            let Some(resolved) = &name.resolved else { continue };
+            let Some(resolved) = &name.resolved else {
+                gone.push(false);
+                continue;
+            };
             let (short_name, full_name) = (resolved.short_name.clone(), resolved.full_name());
             let status = self.state.borrow().status(&short_name);
             match status {
@@ -335,8 +339,10 @@ impl Evaluator<'_> {
                 Some(Status::Active) => self.unload_file(name, &short_name, &full_name)?,
                 _ => {}
             }
+            gone.push(matches!(status, Some(Status::Inactive | Status::Active)));
         }
-        self.settle()
+        self.settle()?;
+        Ok(gone)
     }
 
     fn unload_file(&self, name: &Name, short_name: &str, full_name: &str) -> mlua::Result<()> {

@@ -208,7 +208,9 @@ impl Evaluator<'_> {
             let chose = name.choice != Choice::Match;
             let newer = self.rules.have(Feature::WholeUserName) && name.user != resolved.short_name;
             if chose || newer {
-                name.user = Resolved { version: chosen.version, ..resolved.clone() }.full_name();
+                let typed = found.version.filter(|_| self.rules.have(Feature::DotHiddenAlias));
+                let version = chosen.version.or(typed);
+                name.user = Resolved { version, ..resolved.clone() }.full_name();
             }
         }
         resolved

@@ -318,7 +318,6 @@ impl Case {
             ("LMOD_EXTENDED_DEFAULT", "no"),
             ("LMOD_TMOD_FIND_FIRST", "yes"),
             ("LMOD_ALLOW_TCL_MFILES", "no"),
-            ("LMOD_DOT_HIDDEN_LOAD_ALIAS", "yes"),
             ("LMOD_FILE_IGNORE_PATTERNS", "{\"^1\", \"%.9$\"}"),
         ] {
             if self.dice.roll(14) == 0 {

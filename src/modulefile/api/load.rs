@@ -58,19 +58,22 @@ fn choice(lua: &Lua, action: &str, [name, low, high]: [Value; 3]) -> mlua::Resul
     Ok(table)
 }
 
-/// The name in what `atleast` and the like gave.
-pub(super) fn chosen_name(table: &Table) -> mlua::Result<Name> {
+/// The name in what `atleast` and the like gave. `newer` ones know `>` as well.
+pub(super) fn chosen_name(table: &Table, newer: bool) -> mlua::Result<Name> {
     let name = string(&table.raw_get("__name")?).unwrap_or_default();
     let action = string(&table.raw_get("__action")?).unwrap_or_default();
     let choice = if action == "latest" {
         Choice::Latest
     } else {
-        let bound = |value: Value| {
+        let bound = |value: Value, signs: &[char]| {
             let text = string(&value)?;
-            let open = text.starts_with('<') || text.ends_with('<');
-            Some((if open { text.replace('<', "") } else { text }, open))
+            let sign = signs.iter().copied().find(|c| text.starts_with(*c) || text.ends_with(*c));
+            let bare = sign.map(|sign| text.replace(sign, ""));
+            Some((bare.unwrap_or(text), sign.is_some()))
         };
-        let (lower, upper) = (bound(table.raw_get("__low")?), bound(table.raw_get("__high")?));
+        let low = if newer { &['<', '>'][..] } else { &['<'] };
+        let lower = bound(table.raw_get("__low")?, low);
+        let upper = bound(table.raw_get("__high")?, &['<']);
         Choice::Between(Bounds { lower, upper })
     };
     Ok(Name::choosing(Realm::Path, &name, choice))
@@ -112,53 +115,63 @@ impl Evaluator<'_> {
         Ok(names.map(|names| (call, names)))
     }
 
-    fn load_call(&self, function: &str, kind: Loads, arguments: MultiValue) -> mlua::Result<()> {
+    /// Returns what Lmod's function does: whether all are loaded (`try_load` tells nothing), in
+    /// unload mode for each name whether it was there.
+    fn load_call(&self, function: &str, kind: Loads, arguments: MultiValue) -> mlua::Result<Value> {
         let call = self.load_names(function, self.load_realm(), arguments)?;
-        let Some((call, mut names)) = call.filter(|_| !self.is_managed()) else { return Ok(()) };
+        let Some((call, mut names)) = call.filter(|_| !self.is_managed()) else {
+            return self.list(&[]);
+        };
         match (call.act(self.mode()), kind) {
-            (Act::Nothing, _) | (Act::Undo, Loads::Always) => Ok(()),
-            (Act::Undo, _) => self.unload_within(&mut names),
+            (Act::Nothing, _) | (Act::Undo, Loads::Always) => Ok(Value::Nil),
+            (Act::Undo, _) => self.list(&self.unload_within(&mut names)?),
             (Act::Do, Loads::Try) => {
                 self.load(&mut names)?;
                 self.note_dependencies(&names);
-                Ok(())
+                Ok(Value::Nil)
             }
             (Act::Do, _) => {
-                self.load_for_user(&mut names)?;
+                let all = self.load_for_user(&mut names)?;
                 self.note_dependencies(&names);
-                Ok(())
+                Ok(Value::Boolean(all))
             }
         }
     }
 
-    fn load_any(&self, arguments: MultiValue) -> mlua::Result<()> {
+    fn list(&self, flags: &[bool]) -> mlua::Result<Value> {
+        self.lua.create_sequence_from(flags.iter().copied()).map(Value::Table)
+    }
+
+    fn load_any(&self, arguments: MultiValue) -> mlua::Result<Value> {
         let call = self.load_names("load_any", self.load_realm(), arguments)?;
-        let Some((_, mut names)) = call.filter(|_| !self.is_managed()) else { return Ok(()) };
+        let Some((_, mut names)) = call.filter(|_| !self.is_managed()) else {
+            return self.list(&[]);
+        };
         if self.mode() == Mode::Unload {
-            return self.unload_within(&mut names);
+            return self.list(&self.unload_within(&mut names)?);
         }
         for name in &mut names {
             self.load(std::slice::from_mut(name))?;
             self.look_up(name)?;
             if self.is_loaded(name) {
                 self.note_dependencies(std::slice::from_ref(name));
-                return Ok(());
+                return Ok(Value::Nil);
             }
         }
         if self.request.pinned_only {
-            return Ok(());
+            return Ok(Value::Nil);
         }
         Err(self.refuse(format!("none of these modules can be loaded: {}", show(&names))))
     }
 
-    fn unload_call(&self, arguments: MultiValue) -> mlua::Result<()> {
+    fn unload_call(&self, arguments: MultiValue) -> mlua::Result<Value> {
         match self.load_names("unload", Realm::Session, arguments)? {
             Some((call, mut names))
                 if call.act(self.mode()) != Act::Nothing && !self.is_managed() =>
             {
-                self.unload_within(&mut names)
+                self.list(&self.unload_within(&mut names)?)
             }
-            _ => Ok(()),
+            _ => self.list(&[]),
         }
     }
 
@@ -260,7 +273,8 @@ impl Evaluator<'_> {
                 unneeded.push(name.clone());
             }
         }
-        self.unload_within(&mut unneeded)
+        self.unload_within(&mut unneeded)?;
+        Ok(())
     }
 
     pub(super) fn depends_on_any(&self, arguments: MultiValue) -> mlua::Result<()> {

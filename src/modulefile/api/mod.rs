@@ -19,7 +19,7 @@ use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Scope, Table, Value};
 use super::dialect::JOINT;
 use super::evaluator::Evaluator;
 use super::features::Feature;
-use super::names::rc;
+use super::names::{Choice, rc};
 use super::naming::{Name, Realm};
 use super::state::Mode;
 
@@ -266,7 +266,12 @@ impl Evaluator<'_> {
         for argument in arguments {
             match argument {
                 Value::String(name) => names.push(Name::new(realm, &text(name))),
-                Value::Table(table) if is_name(table)? => names.push(load::chosen_name(table)?),
+                Value::Table(table) if is_name(table)? => {
+                    let newer = self.rules.have(Feature::Ranges);
+                    let name = load::chosen_name(table, newer)?;
+                    let there = newer && name.choice != Choice::Latest;
+                    names.push(if there { Name { realm, ..name } } else { name });
+                }
                 _ => {
                     self.report(format!("{function}: its arguments must be names of modules"))?;
                     return Ok(None);

@@ -25,12 +25,18 @@ fn install_modules<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua
     host.define("isPending", move |_, name: Value| {
         let Some(name) = ev.one_name("isPending", &name, Realm::Session)? else { return Ok(false) };
         let state = ev.state.borrow();
-        Ok(name.short_name().and_then(|one| state.status(one)) == Some(Status::Pending))
+        let Some(entry) = name.short_name().and_then(|one| state.module(one)) else {
+            return Ok(false);
+        };
+        let named = Some(name.user.as_str()) == name.short_name() || name.user == entry.full_name;
+        Ok(named && entry.status == Status::Pending)
     })?;
-    host.define("isAvail", move |_, name: Value| {
-        let Some(name) = ev.one_name("isAvail", &name, Realm::Path)? else { return Ok(None) };
-        let file = name.resolved.and_then(|resolved| resolved.file);
-        Ok(file.map(|file| file.to_string_lossy().into_owned()))
+    host.define("isAvail", move |lua, name: Value| {
+        let name = ev.one_name("isAvail", &name, Realm::Path)?;
+        match name.and_then(|name| name.resolved).and_then(|resolved| resolved.file) {
+            Some(file) => lua.create_string(file.as_os_str().as_encoded_bytes()).map(Value::String),
+            None => Ok(Value::Boolean(false)),
+        }
     })?;
     host.define("loaded_modules", move |lua, ()| ev.loaded_modules(lua))?;
     host.define("mode", move |_, ()| Ok(if ev.mode() == Mode::Load { "load" } else { "unload" }))?;

@@ -50,7 +50,6 @@ impl Evaluator<'_> {
 
     fn is_satisfied(&self, name: &mut Name) -> mlua::Result<bool> {
         self.look_up(name)?;
-        let newer = self.rules.have(Feature::VersionPrefixes);
         if name.choice == Choice::Latest {
             let wanted = name.resolved.as_ref().map(Resolved::full_name);
             let state = self.state.borrow();
@@ -67,8 +66,7 @@ impl Evaluator<'_> {
         }
         let rest = entry.full_name.strip_prefix(&name.user);
         Ok(name.user == short_name
-            || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            || (newer && state.is_loaded(name, &self.rules)))
+            || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 
     fn conflict(&self, arguments: MultiValue) -> mlua::Result<()> {

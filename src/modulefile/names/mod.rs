@@ -53,7 +53,7 @@ impl NameRules {
         tree::Rules {
             only_lua: self.only_lua,
             ignored,
-            skip_blanks: self.have(Feature::BlankNamesSkipped),
+            skip_blanks: !self.have(Feature::BlankDirectories),
             check_rc: self.have(Feature::RcFilesChecked),
             check_owner: self.have(Feature::OwnerChecked),
             as_root: rustix::process::geteuid().is_root(),
@@ -107,6 +107,8 @@ impl Bounds {
 pub(crate) struct Found {
     /// `GCC`.
     pub(crate) short_name: String,
+    /// What the name says after it.
+    pub(crate) version: Option<String>,
     /// The modulefile chosen, if any version fits.
     pub(crate) chosen: Option<Candidate>,
 }
@@ -205,7 +207,8 @@ impl Names {
             self.marks.apply(&candidates.short_name, &mut candidates.blocks)?;
         }
         let chosen = self.choose(&candidates, choice)?.cloned();
-        Ok(Some(Found { short_name: candidates.short_name, chosen }))
+        let Candidates { short_name, version, .. } = candidates;
+        Ok(Some(Found { short_name, version, chosen }))
     }
 
     /// The modulefile that `inherit` means in `file`.

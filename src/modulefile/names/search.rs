@@ -168,7 +168,8 @@ impl Collection<'_> {
         let key = first.map(|first| self.join(first));
         let below =
             |group: &&Group| key.as_ref().is_some_and(|key| group.directories.contains_key(key));
-        let whole = first == version && groups.iter().any(below);
+        let named = version.map(|version| self.join(version));
+        let whole = named == key && groups.iter().any(below);
         let version = version.filter(|_| !whole || self.reading.partial_directories);
         let collect = |group: &&Group| {
             let below = key.as_ref().and_then(|key| group.directories.get(key));

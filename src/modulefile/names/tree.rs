@@ -46,7 +46,7 @@ pub(crate) struct Rules<'a> {
     pub(crate) only_lua: bool,
     /// Whether a site leaves out files of this name (`LMOD_FILE_IGNORE_PATTERNS`).
     pub(crate) ignored: &'a dyn Fn(&str) -> bool,
-    /// Files whose names begin or end with a blank are left out.
+    /// Directories whose names begin or end with a blank are left out, as files are.
     pub(crate) skip_blanks: bool,
     /// `.modulerc` and `.version` count only if they begin as Tcl modulefiles do, or are empty.
     pub(crate) check_rc: bool,
@@ -73,9 +73,11 @@ fn scan_below(path: &Path, prefix: &str, rules: Rules, depth: usize) -> Director
         let name = entry.name.as_str();
         let full_name =
             if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
-        if kind == Kind::Directory {
+        if kind == Kind::Directory && rules.skip_blanks && name.trim_matches(is_blank) != name {
+            // Older ones take the blanks off and find nothing.
+        } else if kind == Kind::Directory {
             below.push((full_name, entry.path));
-        } else if rules.skip_blanks && name.trim_matches(is_blank) != name {
+        } else if name.trim_matches(is_blank) != name {
             // A name that nobody means to type.
         } else if let Some(rank) = default_rank(name) {
             if name != "default" && rules.check_rc && !is_rc(&entry.path) {

@@ -1,0 +1,1 @@
+prereq(atleast("x","2"))

@@ -1,0 +1,1 @@
+conflict(atleast("x","2"))

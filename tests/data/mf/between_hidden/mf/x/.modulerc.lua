@@ -1,0 +1,1 @@
+hide_version("x/2")

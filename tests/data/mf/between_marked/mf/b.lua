@@ -1,0 +1,1 @@
+load(atleast("x","3"))

@@ -1,0 +1,3 @@
+load("x")
+setenv("A","1")
+LmodBreak()

@@ -1,0 +1,2 @@
+try_load("x")
+setenv("B",tostring(isloaded("x")))

@@ -1,0 +1,2 @@
+depends_on("x")
+setenv("C","1")

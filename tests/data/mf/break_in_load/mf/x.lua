@@ -1,0 +1,2 @@
+setenv("X","1")
+LmodBreak("no")

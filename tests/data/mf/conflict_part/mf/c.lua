@@ -1,0 +1,1 @@
+conflict("x/1.2.lua","y")

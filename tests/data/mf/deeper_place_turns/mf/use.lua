@@ -1,0 +1,1 @@
+append_path("MODULEPATH",pathJoin(myFileName():match("(.*)/mf/"),"deep"))

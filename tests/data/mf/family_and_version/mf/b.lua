@@ -1,0 +1,2 @@
+family("f")
+setenv("B","1")

@@ -1,0 +1,2 @@
+family("g")
+load("b")

@@ -1,0 +1,2 @@
+family("f")
+setenv("A","1")

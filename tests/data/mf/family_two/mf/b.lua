@@ -1,0 +1,2 @@
+family("g")
+setenv("B","1")

@@ -1,0 +1,3 @@
+family("f")
+family("g")
+setenv("C","1")

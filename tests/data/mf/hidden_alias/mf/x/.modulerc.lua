@@ -1,0 +1,2 @@
+module_version("/2","new")
+hide_version("x/new")

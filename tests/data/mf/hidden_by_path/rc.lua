@@ -1,0 +1,1 @@
+hide_modulefile(os.getenv("HERE") .. "/mf/x/2.lua")

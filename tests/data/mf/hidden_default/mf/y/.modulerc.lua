@@ -1,0 +1,2 @@
+hide_version("y/1")
+module_version("y/1","default")

@@ -1,0 +1,6 @@
+local a = hierarchyA(myModuleFullName(),0)
+setenv("A",tostring(#a))
+local b = hierarchyA(myModuleFullName(),2)
+setenv("B",tostring(#b))
+local c = hierarchyA("none/at/all",1)
+setenv("C",tostring(#c))

@@ -1,0 +1,3 @@
+append_path("P","/one")
+inherit()
+append_path("P","/one/end")

@@ -1,0 +1,2 @@
+append_path("P","/two")
+inherit()

@@ -1,0 +1,2 @@
+inherit()
+setenv("A","1")

@@ -1,0 +1,1 @@
+setenv("IN",tostring(isPending("x"))..tostring(isPending("m"))..tostring(isloaded("m")))

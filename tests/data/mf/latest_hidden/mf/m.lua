@@ -1,0 +1,1 @@
+load(latest("x"))

@@ -1,0 +1,2 @@
+try_load("x/9")
+setenv("ON",tostring(isloaded("x")))

@@ -1,0 +1,2 @@
+load("x/1")
+setenv("ON",tostring(isloaded("x/1")))

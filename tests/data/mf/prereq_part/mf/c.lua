@@ -1,0 +1,1 @@
+prereq_any("x","n/a/1")

@@ -1,0 +1,2 @@
+module_alias("a","b")
+module_alias("b","x/1")

@@ -1,0 +1,1 @@
+setenv("LMOD_MODULERC",pathJoin(myFileName():match("(.*)/mf/"),"new.lua"))

@@ -1,0 +1,1 @@
+module_version("y/1","default")

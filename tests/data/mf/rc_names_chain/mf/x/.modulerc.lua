@@ -1,0 +1,3 @@
+module_version("/1","a")
+module_version("/a","b")
+module_version("x/b","c","default")

@@ -1,0 +1,1 @@
+prepend_path("MODULEPATH",pathJoin(myFileName():match("(.*)/mf/"),"more"))

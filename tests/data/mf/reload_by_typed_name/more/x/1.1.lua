@@ -1,0 +1,1 @@
+setenv("MORE","1")

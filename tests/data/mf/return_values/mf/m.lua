@@ -1,0 +1,12 @@
+local function s(v) if type(v)=="table" then local t={} for i=1,#v do t[i]=tostring(v[i]) end return "{"..table.concat(t,",").."}" end return tostring(v) end
+setenv("A",s(load("x")))
+setenv("B",s(try_load("y")))
+setenv("C",s(unload("x")))
+setenv("D",s(unload("none","y")))
+setenv("E",s(try_load("none")))
+setenv("F",s(depends_on("x")))
+setenv("G",s(load_any("none","y")))
+setenv("H",s(always_load("x")))
+setenv("I",s(isloaded("x")))
+setenv("J",s(prepend_path("P","/a")))
+setenv("K",s(setenv("Z","1")))

@@ -1,0 +1,1 @@
+module_alias("a","x/1")

@@ -1,0 +1,2 @@
+add_property("lmod","sticky")
+setenv("A","1")

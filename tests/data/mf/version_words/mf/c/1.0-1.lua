@@ -1,0 +1,1 @@
+setenv("GOT_" .. (myModuleName():gsub("%W","_")), myModuleFullName() .. " " .. myModuleUsrName())
