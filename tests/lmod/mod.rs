@@ -12,3 +12,4 @@ mod random;
 mod random_names;
 mod recorded;
 mod sandbox;
+mod traps;
