@@ -126,22 +126,23 @@ impl Feature {
             Self::Tables | Self::LongCommandNames => (8, 7, 58),
             Self::DownstreamConflicts => (8, 7, 54),
             Self::PushesOldValue => (8, 7, 60),
-            Self::CaptureKeepsLibraries | Self::RcErrorsWarn => (8, 7, 61),
+            Self::CaptureKeepsLibraries
+            | Self::RcErrorsWarn
+            | Self::FitsFiles
+            | Self::OwnerChecked => (8, 7, 61),
             Self::PartialDirectories => (8, 7, 65),
-            Self::TopStaysRequired => (8, 7, 66),
-            Self::BlanksKept => (9, 2, 3),
-            Self::UndoneStaysVisible | Self::VersionPrefixes | Self::NameSwapRenamed
+            Self::TopStaysRequired | Self::ForgetsUnfound => (8, 7, 66),
+            Self::BlanksKept | Self::BlankDirectories => (9, 2, 3),
+            Self::UndoneStaysVisible
+            | Self::VersionPrefixes
+            | Self::NameSwapRenamed
             | Self::DotHiddenAlias => (9, 2, 6),
-            Self::UnloadHookNames => (8, 7, 56),
+            Self::UnloadHookNames | Self::ShortestFirst => (8, 7, 56),
             Self::ConfigurationSearched => (9, 0, 7),
             Self::SitePackagePrepend => (9, 2, 9),
             Self::RcFilesChecked => (8, 7, 3),
             Self::BestRcOnly => (8, 7, 8),
-            Self::ShortestFirst => (8, 7, 56),
-            Self::FitsFiles | Self::OwnerChecked => (8, 7, 61),
             Self::MarkedBetween => (8, 7, 64),
-            Self::ForgetsUnfound => (8, 7, 66),
-            Self::BlankDirectories => (9, 2, 3),
             Self::RelativeTargets => (9, 2, 7),
         }
     }

@@ -236,14 +236,14 @@ impl Names {
             Choice::Match if self.rules.exact_match => {
                 Ok(candidates.exact().or_else(|| candidates.meta()))
             }
-            Choice::Match => match candidates.exact() {
-                Some(exact) => Ok(Some(exact)),
-                None => {
-                    let counts = |one: &Candidate| self.counts(one, &one.weight);
-                    let highest = candidates.highest(|one| &one.weight, counts, all)?;
-                    Ok(self.has_version(candidates, highest).or_else(|| candidates.meta()))
+            Choice::Match => {
+                if let Some(exact) = candidates.exact() {
+                    return Ok(Some(exact));
                 }
-            },
+                let counts = |one: &Candidate| self.counts(one, &one.weight);
+                let highest = candidates.highest(|one| &one.weight, counts, all)?;
+                Ok(self.has_version(candidates, highest).or_else(|| candidates.meta()))
+            }
             Choice::Latest => {
                 let counts = |one: &Candidate| self.counts(one, &one.plain_weight);
                 let latest = candidates.highest(|one| &one.plain_weight, counts, all)?;
