@@ -104,7 +104,7 @@ impl Feature {
     /// The first version that has it.
     pub(super) fn since(self) -> (u32, u32, u32) {
         match self {
-            Self::EvaluationsCounted => (8, 7, 3),
+            Self::EvaluationsCounted | Self::RcFilesChecked => (8, 7, 3),
             Self::NamesChecked => (8, 7, 5),
             Self::CountsDependants | Self::WholeUserName => (8, 7, 14),
             Self::DelimitersCollapse | Self::PushesNumbers => (8, 7, 22),
@@ -140,7 +140,6 @@ impl Feature {
             Self::UnloadHookNames | Self::ShortestFirst => (8, 7, 56),
             Self::ConfigurationSearched => (9, 0, 7),
             Self::SitePackagePrepend => (9, 2, 9),
-            Self::RcFilesChecked => (8, 7, 3),
             Self::BestRcOnly => (8, 7, 8),
             Self::MarkedBetween => (8, 7, 64),
             Self::RelativeTargets => (9, 2, 7),

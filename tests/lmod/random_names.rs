@@ -6,6 +6,7 @@
 //! where `RANDOM_KEEP` is set, the trees stay if something differs.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -297,17 +298,16 @@ impl Case {
         let mut text = String::new();
         for at in 0..25 {
             let name = self.typed();
-            text.push_str(&format!(
-                "setenv(\"R{at}\", (isAvail(\"{name}\") or \"none\") .. \" {name}\")\n"
-            ));
+            writeln!(text, "setenv(\"R{at}\", (isAvail(\"{name}\") or \"none\") .. \" {name}\")")
+                .unwrap();
         }
         self.write("ask/ask_what.lua", &text);
         let mut text = String::new();
         for at in 0..3 {
             let (argument, other) = (self.argument(), self.typed());
             let call = self.dice.pick(&["load", "try_load", "try_load", "depends_on", "try_load"]);
-            text.push_str(&format!("{call}({argument})\n"));
-            text.push_str(&format!("setenv(\"L{at}\", tostring(isloaded(\"{other}\")))\n"));
+            writeln!(text, "{call}({argument})").unwrap();
+            writeln!(text, "setenv(\"L{at}\", tostring(isloaded(\"{other}\")))").unwrap();
         }
         self.write("ask/ask_load.lua", &text);
     }
