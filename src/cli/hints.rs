@@ -92,7 +92,7 @@ fn about_evaluation(error: &EvaluationError) -> Option<String> {
             "export without this module, and tell who maintains it"
         }
         EvaluationError::Tcl { .. } => {
-            "export without this module, or give it a Lua modulefile (EasyBuild: --module-syntax=Lua)"
+            "install the package `tcl`, or name a `tclsh` in LMOD_TCLSH; else export without this module"
         }
         EvaluationError::Unreadable { .. } => {
             "ask who maintains it to let you read it, or export without this module"

@@ -50,7 +50,8 @@ impl Runner {
         Self { given: scratch, lift, ..Self::default() }
     }
 
-    fn directory(&self, environment: &Variables) -> io::Result<PathBuf> {
+    /// Where commands work.
+    pub(super) fn directory(&self, environment: &Variables) -> io::Result<PathBuf> {
         if let Some(given) = &self.given {
             return Ok(given.clone());
         }
@@ -59,6 +60,20 @@ impl Runner {
             drop(self.own.set(made));
         }
         Ok(self.own.get().map(|one| one.path().to_owned()).unwrap_or_default())
+    }
+}
+
+impl Runner {
+    /// Does `start` without this process's own limits.
+    pub(super) fn lifted<R>(&self, start: impl FnOnce() -> R) -> R {
+        if let Some(lift) = self.lift {
+            lift(true);
+        }
+        let started = start();
+        if let Some(lift) = self.lift {
+            lift(false);
+        }
+        started
     }
 }
 
@@ -127,10 +142,8 @@ impl Evaluator<'_> {
         let environment = environment.iter().filter(|(name, value)| {
             !name.is_empty() && !name.contains('=') && sound(name) && sound(value)
         });
-        if let Some(lift) = self.runner.lift {
-            lift(true);
-        }
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .env_clear()
             .envs(environment)
@@ -139,12 +152,8 @@ impl Evaluator<'_> {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .process_group(0)
-            .spawn();
-        if let Some(lift) = self.runner.lift {
-            lift(false);
-        }
-        child
+            .process_group(0);
+        self.runner.lifted(|| command.spawn())
     }
 }
 

@@ -67,13 +67,13 @@ pub enum EvaluationError {
         /// The loads that led there.
         chain: Chain,
     },
-    /// The modulefile is written in Tcl.
+    /// The modulefile or rc file is written in Tcl, and there is no `tclsh`.
     #[error(
-        "Tcl modulefiles are not supported yet{chain}\n  in {}",
+        "a file in Tcl needs `tclsh`, which is not in PATH{chain}\n  in {}",
         Escaped(&file.to_string_lossy())
     )]
     Tcl {
-        /// The modulefile.
+        /// The modulefile or rc file.
         file: PathBuf,
         /// The loads that led there.
         chain: Chain,
@@ -111,6 +111,17 @@ impl EvaluationError {
             }
         }
         self
+    }
+
+    /// Exchanges the line for the one that it stands for.
+    pub(super) fn map_line(&mut self, of: impl FnOnce(u32) -> Option<u32>) {
+        match self {
+            Self::Refused { line, .. }
+            | Self::Lua { line, .. }
+            | Self::Exit { line, .. }
+            | Self::Limit { line, .. } => *line = line.and_then(of),
+            _ => {}
+        }
     }
 }
 

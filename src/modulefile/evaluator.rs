@@ -17,6 +17,7 @@ use super::names::{Names, ScanError};
 use super::naming::{Name, Realm};
 use super::rules::{self, Rules, Settled};
 use super::state::{Entry, State, Status};
+use super::tcl::Tcl;
 use super::{Evaluation, Event, LoadedModule, Request, api, vm};
 
 /// No modulefile is longer, in bytes.
@@ -47,6 +48,7 @@ pub(super) struct Evaluator<'a> {
     pub(super) asked: RefCell<BTreeMap<String, Chain>>,
     /// Properties that `add_property` may set: name → values.
     pub(super) properties: OnceCell<BTreeMap<String, BTreeSet<String>>>,
+    pub(super) tcl: Tcl,
     observe: RefCell<&'a mut dyn FnMut(Event)>,
     /// Whether the rc files of site and user have been read.
     rc_read: Cell<bool>,
@@ -80,6 +82,7 @@ impl<'a> Evaluator<'a> {
             assigned: RefCell::default(),
             asked: RefCell::default(),
             properties: OnceCell::new(),
+            tcl: Tcl::default(),
             observe: RefCell::new(observe),
             rc_read: Cell::new(false),
             rc_list: RefCell::default(),
@@ -237,7 +240,7 @@ impl<'a> Evaluator<'a> {
         if path.extension().is_some_and(|extension| extension == "lua") {
             return vm::run_rc(self, path, &text);
         }
-        Ok(rc::parse_tcl(&String::from_utf8_lossy(&text)))
+        self.tcl_rc(path, &text)
     }
 
     /// The contents of a modulefile or rc file.

@@ -98,6 +98,34 @@ pub(super) enum Feature {
     DotHiddenAlias,
     /// Targets of aliases may be relative; names are hidden as they are written.
     RelativeTargets,
+    /// Tcl: `haveDynamicMPATH`.
+    TclDynamic,
+    /// Tcl: variables that a modulefile has set are put back when it ends, and must be there then.
+    TclReset,
+    /// Tcl may run as a program of its own, and need not be part of Lmod.
+    TclDetaches,
+    /// Tcl rc files: `module-hide` and `module-forbid` are known (and do nothing before `Hide`).
+    TclHideAccepted,
+    /// Tcl: `module purge`; other unknown words after `module` are errors.
+    TclUnknownRefused,
+    /// Tcl: `getenv`.
+    TclGetenv,
+    /// Tcl: `depends-on-any`.
+    TclDependsOnAny,
+    /// Tcl: `module-info shell NAME` compares.
+    TclShellCompared,
+    /// Tcl rc files: `module-info username` and `usergroups`.
+    TclRcInfo,
+    /// Tcl: priorities are numbers.
+    TclNumbers,
+    /// Tcl: commands have options such as `--mode`.
+    TclOptions,
+    /// Tcl: `module-help` and `report`.
+    TclHelp,
+    /// Tcl rc files: `module-hide-regex` and `module-forbid-regex`.
+    TclRcPatterns,
+    /// Tcl rc files: `module-virtual`.
+    TclRcVirtual,
 }
 
 impl Feature {
@@ -105,11 +133,16 @@ impl Feature {
     pub(super) fn since(self) -> (u32, u32, u32) {
         match self {
             Self::EvaluationsCounted | Self::RcFilesChecked => (8, 7, 3),
-            Self::NamesChecked => (8, 7, 5),
+            Self::NamesChecked | Self::TclDynamic => (8, 7, 5),
+            Self::TclReset => (8, 7, 6),
+            Self::BestRcOnly => (8, 7, 8),
             Self::CountsDependants | Self::WholeUserName => (8, 7, 14),
-            Self::DelimitersCollapse | Self::PushesNumbers => (8, 7, 22),
-            Self::NewlinesQuoted => (8, 7, 28),
+            Self::TclDetaches => (8, 7, 20),
+            Self::DelimitersCollapse | Self::PushesNumbers | Self::TclHideAccepted => (8, 7, 22),
             Self::IsFileNil => (8, 7, 27),
+            Self::NewlinesQuoted => (8, 7, 28),
+            Self::TclUnknownRefused => (8, 7, 29),
+            Self::TclGetenv => (8, 7, 31),
             Self::ModuleRcVariable => (8, 7, 35),
             Self::BreakIsSuccess => (8, 7, 37),
             Self::Ranges
@@ -118,31 +151,34 @@ impl Feature {
             | Self::MarksByPart
             | Self::RcListsAct
             | Self::SettingsReadLate => (8, 7, 38),
-            Self::AutoHandling => (8, 7, 41),
+            Self::AutoHandling | Self::TclDependsOnAny => (8, 7, 41),
             Self::EmptyElementsStay => (8, 7, 44),
             Self::AllDirectories => (8, 7, 45),
             Self::PatternsIgnored | Self::SourcedElements => (8, 7, 49),
             Self::Hide => (8, 7, 50),
-            Self::Tables | Self::LongCommandNames => (8, 7, 58),
             Self::DownstreamConflicts => (8, 7, 54),
-            Self::PushesOldValue => (8, 7, 60),
+            Self::UnloadHookNames
+            | Self::ShortestFirst
+            | Self::TclShellCompared
+            | Self::TclRcInfo => (8, 7, 56),
+            Self::Tables | Self::LongCommandNames | Self::TclNumbers => (8, 7, 58),
+            Self::PushesOldValue | Self::TclOptions => (8, 7, 60),
             Self::CaptureKeepsLibraries
             | Self::RcErrorsWarn
             | Self::FitsFiles
             | Self::OwnerChecked => (8, 7, 61),
+            Self::MarkedBetween => (8, 7, 64),
             Self::PartialDirectories => (8, 7, 65),
-            Self::TopStaysRequired | Self::ForgetsUnfound => (8, 7, 66),
+            Self::TopStaysRequired | Self::ForgetsUnfound | Self::TclHelp => (8, 7, 66),
+            Self::TclRcPatterns => (9, 0, 6),
+            Self::ConfigurationSearched => (9, 0, 7),
             Self::BlanksKept | Self::BlankDirectories => (9, 2, 3),
             Self::UndoneStaysVisible
             | Self::VersionPrefixes
             | Self::NameSwapRenamed
             | Self::DotHiddenAlias => (9, 2, 6),
-            Self::UnloadHookNames | Self::ShortestFirst => (8, 7, 56),
-            Self::ConfigurationSearched => (9, 0, 7),
+            Self::TclRcVirtual | Self::RelativeTargets => (9, 2, 7),
             Self::SitePackagePrepend => (9, 2, 9),
-            Self::BestRcOnly => (8, 7, 8),
-            Self::MarkedBetween => (8, 7, 64),
-            Self::RelativeTargets => (9, 2, 7),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a modulefile may use: watched from within the Lua machine.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -37,6 +38,8 @@ struct Running {
     full_name: String,
     file: PathBuf,
     used: Duration,
+    /// Where the text that Lua runs was made from another one: its lines → those of the file.
+    lines: Option<BTreeMap<u32, u32>>,
 }
 
 /// Knows what runs, for how long, and why it had to end.
@@ -46,7 +49,7 @@ pub(super) struct Watch {
     running: RefCell<Vec<Running>>,
     since: Cell<Instant>,
     error: RefCell<Option<EvaluationError>>,
-    evaluations: RefCell<std::collections::BTreeMap<PathBuf, u32>>,
+    evaluations: RefCell<BTreeMap<PathBuf, u32>>,
     most_evaluations: u32,
 }
 
@@ -92,6 +95,7 @@ impl Watch {
             full_name: full_name.to_owned(),
             file: file.to_owned(),
             used: Duration::ZERO,
+            lines: None,
         });
         let mut evaluations = self.evaluations.borrow_mut();
         let count = evaluations.entry(file.to_owned()).or_default();
@@ -136,8 +140,19 @@ impl Watch {
         self.running.borrow().last().map(|running| running.file.clone()).unwrap_or_default()
     }
 
+    /// The text of the innermost modulefile is not its file's: a line in an error is one of the
+    /// file's where `lines` has it, else unknown.
+    pub(super) fn set_lines(&self, lines: BTreeMap<u32, u32>) {
+        if let Some(running) = self.running.borrow_mut().last_mut() {
+            running.lines = Some(lines);
+        }
+    }
+
     /// Ends the evaluation with `error`, unless it has ended for another reason.
-    pub(super) fn end(&self, error: EvaluationError) -> mlua::Error {
+    pub(super) fn end(&self, mut error: EvaluationError) -> mlua::Error {
+        if let Some(lines) = self.running.borrow().last().and_then(|one| one.lines.as_ref()) {
+            error.map_line(|line| lines.get(&line).copied());
+        }
         self.error.borrow_mut().get_or_insert(error);
         mlua::Error::external(Signal::End)
     }

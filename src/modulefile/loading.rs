@@ -177,11 +177,7 @@ impl Evaluator<'_> {
         }
         let begun = self.watch.enter(full_name, file)?;
         self.tell(Some(begun));
-        if file.extension().is_none_or(|extension| extension != "lua") {
-            let (file, chain) = (file.to_owned(), self.watch.chain());
-            return Err(self.watch.end(EvaluationError::Tcl { file, chain }));
-        }
-        let mut text = self.read_file(file)?;
+        let mut text = self.lua_text(full_name, file)?;
         self.decorate(&mut text)?;
         let result = vm::run_modulefile(self, &text);
         let result = match result {
@@ -193,6 +189,17 @@ impl Evaluator<'_> {
         };
         self.tell(self.watch.leave());
         result
+    }
+
+    /// The Lua of a modulefile.
+    fn lua_text(&self, full_name: &str, file: &Path) -> mlua::Result<Vec<u8>> {
+        let text = self.read_file(file)?;
+        if file.extension().is_some_and(|extension| extension == "lua") {
+            return Ok(text);
+        }
+        let calls = self.tcl_modulefile(full_name, file)?;
+        self.watch.set_lines(calls.lines);
+        Ok(calls.text.into_bytes())
     }
 
     /// Replaces members of families, once the newest of them has been evaluated.

@@ -10,6 +10,7 @@
 //! | `vm`, `limits` | the Lua machine, and what stops it |
 //! | `api/`, `lua/embedded/` | the functions that modulefiles call |
 //! | `dialect` | texts for other versions of Lua |
+//! | `tcl/` | Tcl modulefiles and rc files |
 //! | `site` | the site's own files and hooks |
 //! | `command`, `source_sh`, `execute` | programs that modulefiles run |
 //! | `child` | evaluation in a process of its own |
@@ -30,6 +31,7 @@ mod rules;
 mod site;
 mod source_sh;
 mod state;
+mod tcl;
 mod vm;
 
 #[cfg(test)]

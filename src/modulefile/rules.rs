@@ -41,6 +41,8 @@ pub(super) struct Rules {
     pub(super) quarantine: BTreeSet<String>,
     /// Lua text of the patterns of names that a site ignores (`LMOD_FILE_IGNORE_PATTERNS`).
     ignored: Option<String>,
+    /// Tcl runs within Lmod's own process, not as a program of its own.
+    pub(super) tcl_attached: bool,
 }
 
 impl Rules {
@@ -79,6 +81,9 @@ impl Rules {
                 .map(|names| names.split(':').map(str::to_owned).collect())
                 .unwrap_or_default(),
             ignored: environment.get("LMOD_FILE_IGNORE_PATTERNS").cloned(),
+            // Later versions do so if they were built for it: most are not.
+            tcl_attached: !since(Feature::TclDetaches)
+                && is_on(environment, "LMOD_FAST_TCL_INTERP", true),
         }
     }
 

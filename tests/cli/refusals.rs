@@ -11,7 +11,7 @@ fn site(env: &TestEnv) {
     );
     env.program("sw/Hello/bin/hello", "#!/bin/sh\necho hello\n");
     for (name, text) in [
-        ("Tcl/1.0", "#%Module\nsetenv X y\n"),
+        ("Tcl/1.0", "#%Module\nsetenv X y\nno-such-command\n"),
         ("Broken/1.0.lua", "setenv(\"X\",\n"),
         ("Rival/1.0.lua", "conflict(\"Hello\")\n"),
         ("Hidden/.1.0.lua", "setenv(\"X\", \"y\")\n"),
@@ -51,7 +51,7 @@ fn each_refusal_says_what_to_do_and_has_its_status() {
         (
             1,
             "container Hello Tcl -a A",
-            "Tcl modulefiles are not supported yet",
+            "invalid command name \"no-such-command\"\n  in $ROOT/modules/Tcl/1.0, line 3",
             "without this module",
         ),
         (1, "container Hello Broken -a A", "Broken/1.0.lua, line", "the modulefile is at fault"),

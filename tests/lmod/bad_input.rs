@@ -348,14 +348,6 @@ fn a_name_that_is_missing_comes_with_near_ones_and_the_chain() {
 }
 
 #[test]
-fn a_tcl_modulefile_is_named() {
-    let top = tree(&[("x/1", "#%Module1.0\nsetenv A 1\n")]);
-    let error = in_process(&request(top.path(), &["x"])).unwrap_err();
-    assert!(matches!(error, EvaluationError::Tcl { .. }));
-    assert!(error.to_string().contains("/x/1") && error.to_string().contains("not supported yet"));
-}
-
-#[test]
 fn commands_get_no_stdin_and_an_empty_directory() {
     let top = tree(&[(
         "x/1.lua",

@@ -12,4 +12,5 @@ mod random;
 mod random_names;
 mod recorded;
 mod sandbox;
+mod tcl;
 mod traps;

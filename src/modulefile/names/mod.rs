@@ -221,6 +221,23 @@ impl Names {
         near::near(name, &search::full_names(&self.places()))
     }
 
+    /// What `module avail` lists: short names and full names.
+    pub(crate) fn listed(&self) -> Vec<String> {
+        let places = self.places();
+        let mut listed = Vec::new();
+        for short_name in search::full_names(&places).into_keys() {
+            let candidates = search::search(short_name, &places, self.reading());
+            let blocks = candidates.map(|found| found.blocks).unwrap_or_default();
+            let visible = blocks.into_iter().flatten().filter(|one| self.is_visible(one));
+            let before = listed.len();
+            listed.extend(visible.map(|one| one.full_name));
+            if listed.len() > before {
+                listed.push(short_name.to_owned());
+            }
+        }
+        listed
+    }
+
     /// Whether the module may not be loaded.
     pub(crate) fn is_forbidden(&self, full_name: &str) -> bool {
         self.all_rc().iter().any(|rc| rc.forbidden.contains(full_name))

@@ -205,69 +205,9 @@ fn resolve_in_vain<'a>(
     Err(Fault::Circle(typed.to_owned()))
 }
 
-/// Reads the Tcl of a `.modulerc` or `.version` line by line: the commands that name versions,
-/// with words in braces or quotes. Anything else is passed over.
-pub(crate) fn parse_tcl(text: &str) -> Vec<Line> {
-    text.lines().filter_map(|line| tcl_line(&tcl_words(line))).collect()
-}
-
-fn tcl_line(words: &[String]) -> Option<Line> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["module-version", module, names @ ..] => Some(Line::Version {
-            module: (*module).to_owned(),
-            names: names.iter().map(|name| (*name).to_owned()).collect(),
-        }),
-        ["module-alias", name, target] => {
-            Some(Line::Alias { name: (*name).to_owned(), target: (*target).to_owned() })
-        }
-        ["hide-version" | "hide-modulefile" | "module-hide", what] => {
-            Some(Line::Hide((*what).to_owned()))
-        }
-        ["module-forbid", what] => Some(Line::Forbid((*what).to_owned())),
-        ["set", "ModulesVersion", version] => Some(Line::Default((*version).to_owned())),
-        _ => None,
-    }
-}
-
-fn tcl_words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut rest = line.trim();
-    while let Some(first) = rest.chars().next() {
-        if first == '#' || first == ';' {
-            break;
-        }
-        let (word, after) = match first {
-            '"' => rest[1..].split_once('"').unwrap_or((&rest[1..], "")),
-            '{' => rest[1..].split_once('}').unwrap_or((&rest[1..], "")),
-            _ => {
-                let end = rest.find([' ', '\t', ';']).unwrap_or(rest.len());
-                rest.split_at(end)
-            }
-        };
-        words.push(word.to_owned());
-        rest = after.trim_start();
-    }
-    words
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tcl_lines_are_read() {
-        let lines = parse_tcl(
-            "#%Module1.0\n\
-             module-version x/1.0 default stable\n\
-             module-alias \"y\" {x/stable} ;# comment\n\
-             hide-version x/0.9\n\
-             set ModulesVersion \"2.0\"\n\
-             if { $a } { puts x }\n",
-        );
-        assert_eq!(lines.len(), 4);
-        assert_eq!(lines[3], Line::Default("2.0".to_owned()));
-    }
 
     #[test]
     fn names_resolve_through_aliases_and_versions_and_circles_are_faults() {
@@ -275,11 +215,12 @@ mod tests {
         let global = Tables::default();
         let scope = Scope::Tree { directory: Some("x"), global: &global, relative_targets: true };
         let default = tables.add(
-            &parse_tcl(
+            &crate::modulefile::tcl::parse_literal(
                 "module-version /1.0 default stable\nmodule-alias y x/stable\n\
                  module-version v/1 2\nmodule-version v/2 1\nmodule-alias a y\n\
                  module-alias z /1.0\nmodule-alias p q\nmodule-alias q p\n",
-            ),
+            )
+            .unwrap(),
             scope,
         );
         assert_eq!(default, Ok(Some("x/1.0".to_owned())));
@@ -296,7 +237,7 @@ mod tests {
     fn a_relative_name_needs_a_directory() {
         let global = Tables::default();
         let scope = Scope::Tree { directory: None, global: &global, relative_targets: true };
-        let lines = parse_tcl("module-version /1.0 default\n");
+        let lines = crate::modulefile::tcl::parse_literal("module-version /1.0 default\n").unwrap();
         let want = Err(Fault::NoDirectory("/1.0".to_owned()));
         assert_eq!(Tables::default().add(&lines, scope), want);
     }

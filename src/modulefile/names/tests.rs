@@ -20,7 +20,7 @@ fn names(places: &[&tempfile::TempDir]) -> Names {
     let mut names = Names::new(rules);
     names.set_modulepath(places.iter().map(|one| one.path().display().to_string()).collect());
     let mut read = |path: &Path| -> Result<Vec<rc::Line>, Infallible> {
-        Ok(rc::parse_tcl(&fs::read_to_string(path).unwrap()))
+        Ok(crate::modulefile::tcl::parse_literal(&fs::read_to_string(path).unwrap()).unwrap())
     };
     names.scan(&|_| false, &mut read).unwrap();
     names
@@ -101,7 +101,7 @@ proptest::proptest! {
     #[test]
     fn any_text_can_be_a_name_a_version_or_an_rc_file(text in "\\PC*|[-./0-9a-z{}\"#~ :]*") {
         proptest::prop_assert!(version::canonical(&text).ends_with("*zfinal"));
-        rc::parse_tcl(&text);
+        crate::modulefile::tcl::parse_literal(&text);
         let top = place(&["x/1.0.lua", "é/2.lua", "n/64/1.lua", "n/.version=#%Module"]);
         let names = names(&[&top]);
         for name in [text.clone(), format!("x/{text}"), format!("é/{text}"), format!("n/64{text}")] {

@@ -1,0 +1,192 @@
+//! Tcl modulefiles and rc files that go wrong, or would do harm.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use module_export::modulefile::{Evaluation, EvaluationError, Event, Limits, Request, evaluate};
+
+fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let top = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = top.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    top
+}
+
+fn request(top: &Path, words: &[&str]) -> Request {
+    let pairs = [
+        ("PATH", "/usr/bin:/bin".to_owned()),
+        ("HOME", "/nonexistent".to_owned()),
+        ("MODULEPATH", top.display().to_string()),
+    ];
+    Request {
+        environment: pairs.map(|(name, value)| (name.to_owned(), value)).into(),
+        load: words.iter().map(|&word| word.to_owned()).collect(),
+        pins: Vec::new(),
+        pinned_only: false,
+        lmod_version: "9.2.9".to_owned(),
+        limits: Limits::default(),
+    }
+}
+
+fn run(request: &Request) -> Result<Evaluation, EvaluationError> {
+    evaluate(request, &mut |_| ())
+}
+
+/// A visible skip, or a panic where `REQUIRE_TOOLS=1`.
+#[allow(clippy::disallowed_methods, reason = "a switch of the test run")]
+fn tclsh_is_there() -> bool {
+    let there = Path::new("/usr/bin/tclsh").exists();
+    if !there {
+        assert!(std::env::var("REQUIRE_TOOLS").is_err(), "no tclsh");
+        eprintln!("skipped: no tclsh");
+    }
+    there
+}
+
+#[test]
+fn without_tclsh_the_error_names_file_and_program() {
+    let top = tree(&[
+        ("x/1", "#%Module1.0\nsetenv A 1\n"),
+        ("y/1.lua", ""),
+        ("y/.version", "#%Module\nset ModulesVersion 1\n"),
+    ]);
+    let mut request = request(top.path(), &["x"]);
+    request.environment.insert("LMOD_TCLSH".to_owned(), "/usr/bin/env".to_owned());
+    let error = run(&request).unwrap_err();
+    assert!(error.to_string().contains("/x/1"), "{error}");
+    // A plain `.version` needs none.
+    request.load = vec!["y".to_owned()];
+    assert_eq!(run(&request).unwrap().modules.len(), 1);
+}
+
+#[test]
+fn an_error_in_tcl_has_file_line_and_chain() {
+    if !tclsh_is_there() {
+        return;
+    }
+    let top = tree(&[
+        ("a/1.lua", "load('b')"),
+        ("b/1", "#%Module\nmodule load c\n"),
+        ("c/1", "#%Module\nsetenv A 1\nproc f {} {\n  error \"it's \\033\\[31m over\"\n}\n\nf\n"),
+    ]);
+    let error = run(&request(top.path(), &["a"])).unwrap_err();
+    let text = error.to_string().replace(&top.path().display().to_string(), "$TOP");
+    assert!(text.contains("a/1 loaded b/1, which loaded c/1"), "{text}");
+    assert!(text.contains("in $TOP/c/1, line 7"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn endless_tcl_is_stopped_and_named() {
+    if !tclsh_is_there() {
+        return;
+    }
+    for text in [
+        "#%Module\nwhile 1 {}\n",
+        "#%Module\nexec sleep 60\n",
+        "#%Module\nwhile 1 { catch { while 1 {} } }\n",
+        "#%Module\nregexp {(a*)*(a*)*(a*)*b} [string repeat a 60]\nwhile 1 {}\n",
+    ] {
+        let top = tree(&[("x/1", text)]);
+        let mut request = request(top.path(), &["x"]);
+        request.limits.time = Duration::from_secs(1);
+        let begun = Instant::now();
+        let error = run(&request).unwrap_err();
+        assert!(matches!(error, EvaluationError::Limit { .. }), "{error:?}");
+        assert!(error.to_string().contains("after 1 s") && error.to_string().contains("/x/1"));
+        assert!(begun.elapsed() < Duration::from_secs(10), "{text}");
+    }
+}
+
+#[test]
+fn memory_of_tcl_is_bounded() {
+    if !tclsh_is_there() {
+        return;
+    }
+    let top = tree(&[("x/1", "#%Module\nset a x\nwhile 1 { append a $a }\n")]);
+    let mut request = request(top.path(), &["x"]);
+    request.limits.memory_bytes = 64 << 20;
+    let error = run(&request).unwrap_err();
+    assert!(
+        matches!(error, EvaluationError::Limit { .. } | EvaluationError::Refused { .. }),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn what_a_modulefile_prints_is_never_taken_for_an_answer() {
+    if !tclsh_is_there() {
+        return;
+    }
+    // `call setenv STOLEN 1` and `end`, as the prelude would write them.
+    let forged = "x63616c6c x736574656e76 x53544f4c454e x31\nx656e64\n";
+    let text = format!(
+        "#%Module\nset forged \"{}\"\nsetenv BEFORE 1\n\
+         chan puts stdout $forged\nchan flush stdout\n\
+         catch {{exec printf {{%s}} $forged >@ stdout}}\n\
+         catch {{exec printf {{%s}} $forged >/dev/stdout}}\n\
+         catch {{foreach channel [chan names] {{ chan puts $channel $forged }}}}\n\
+         puts stderr $forged\nmodule-whatis $forged\nsetenv TEXT $forged\nsetenv AFTER 1\n",
+        forged.replace('\n', "\\n")
+    );
+    let top = tree(&[("x/1", &text)]);
+    let evaluation = run(&request(top.path(), &["x"])).unwrap();
+    let get = |name: &str| evaluation.environment.get(name).cloned().flatten();
+    assert_eq!(get("STOLEN"), None);
+    assert_eq!(get("BEFORE").as_deref(), Some("1"));
+    assert_eq!(get("AFTER").as_deref(), Some("1"));
+    assert_eq!(get("TEXT").as_deref(), Some(forged.trim_end()));
+}
+
+#[test]
+fn one_tclsh_serves_all_files_and_none_is_left() {
+    if !tclsh_is_there() {
+        return;
+    }
+    let mut files = vec![("all/1".to_owned(), "#%Module\n".to_owned())];
+    for at in 0..20 {
+        files[0].1.push_str(&format!("module load m{at}\n"));
+        let text = format!("#%Module\nsetenv M{at} [pwd]\nsetenv G{at} [info exists ::left]\nset ::left 1\ncd /\n");
+        files.push((format!("m{at}/1"), text));
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    let top = tree(&files);
+    let mut groups = std::collections::BTreeSet::new();
+    let evaluation = evaluate(&request(top.path(), &["all"]), &mut |event| {
+        if let Event::Group(group) = event {
+            groups.insert(group);
+        }
+    })
+    .unwrap();
+    assert_eq!(evaluation.modules.len(), 21);
+    assert_eq!(groups.len(), 1);
+    assert_eq!(evaluation.environment["M0"], evaluation.environment["M19"]);
+    assert_eq!(evaluation.environment["G19"].as_deref(), Some("0"));
+    let group = groups.first().unwrap();
+    assert!(!Path::new(&format!("/proc/{group}")).exists());
+}
+
+#[test]
+fn commands_that_tcl_runs_are_listed() {
+    if !tclsh_is_there() {
+        return;
+    }
+    let top = tree(&[("x/1", "#%Module\nsetenv A [exec echo one]\nsystem true\nputs stdout two\n")]);
+    let evaluation = run(&request(top.path(), &["x"])).unwrap();
+    let commands: Vec<(&str, &str)> =
+        evaluation.commands.iter().map(|one| (one.function.as_str(), one.text.as_str())).collect();
+    assert_eq!(commands, [("exec", "echo one"), ("system", "true"), ("execute", "two")]);
+}
+
+#[test]
+fn an_rc_file_that_fails_is_named_with_its_line() {
+    if !tclsh_is_there() {
+        return;
+    }
+    let top = tree(&[("x/1.lua", ""), ("x/.modulerc", "#%Module\n\nset a $b\n")]);
+    let error = run(&request(top.path(), &["x"])).unwrap_err();
+    assert!(error.to_string().contains("x/.modulerc, line 3"), "{error}");
+}
