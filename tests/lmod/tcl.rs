@@ -1,5 +1,6 @@
 //! Tcl modulefiles and rc files that go wrong, or would do harm.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -47,7 +48,7 @@ fn tclsh_is_there() -> bool {
 }
 
 #[test]
-fn without_tclsh_the_error_names_file_and_program() {
+fn a_program_that_is_no_tclsh_is_an_error_that_names_the_file() {
     let top = tree(&[
         ("x/1", "#%Module1.0\nsetenv A 1\n"),
         ("y/1.lua", ""),
@@ -148,8 +149,10 @@ fn one_tclsh_serves_all_files_and_none_is_left() {
     }
     let mut files = vec![("all/1".to_owned(), "#%Module\n".to_owned())];
     for at in 0..20 {
-        files[0].1.push_str(&format!("module load m{at}\n"));
-        let text = format!("#%Module\nsetenv M{at} [pwd]\nsetenv G{at} [info exists ::left]\nset ::left 1\ncd /\n");
+        writeln!(files[0].1, "module load m{at}").unwrap();
+        let text = format!(
+            "#%Module\nsetenv M{at} [pwd]\nsetenv G{at} [info exists ::left]\nset ::left 1\ncd /\n"
+        );
         files.push((format!("m{at}/1"), text));
     }
     let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
@@ -174,7 +177,8 @@ fn commands_that_tcl_runs_are_listed() {
     if !tclsh_is_there() {
         return;
     }
-    let top = tree(&[("x/1", "#%Module\nsetenv A [exec echo one]\nsystem true\nputs stdout two\n")]);
+    let top =
+        tree(&[("x/1", "#%Module\nsetenv A [exec echo one]\nsystem true\nputs stdout two\n")]);
     let evaluation = run(&request(top.path(), &["x"])).unwrap();
     let commands: Vec<(&str, &str)> =
         evaluation.commands.iter().map(|one| (one.function.as_str(), one.text.as_str())).collect();
