@@ -198,7 +198,8 @@ proc ::command::setenv_options {args} {
 
 proc ::command::setenv_plain {name value args} {
     if {$name in {-respect -r --respect}} {
-        ::host::record call setenv $value [lindex $args 0] true
+        # Lmod passes its own option over, and with it the name.
+        ::host::record call setenv [lindex $args 0] [lindex $args 1] true
         return
     }
     if {$::host::mode eq "load"} { ::host::set_variable $name $value }
@@ -361,8 +362,8 @@ proc ::command::uname {what} {
         release { return $::tcl_platform(osVersion) }
         domain { return [exec /bin/domainname] }
         version { return [exec /bin/uname -v] }
+        default { return {} }
     }
-    error "uname $what not supported"
 }
 
 proc ::command::puts {args} {

@@ -1,0 +1,3 @@
+setenv("B",os.getenv("A"))
+load("c")
+prepend_path("P","/b")
