@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use module_export::modulefile::{Evaluation, EvaluationError, Event, Limits, Request, evaluate};
+use module_export::modulefile::{
+    Evaluation, EvaluationError, Event, Limits, Options, Request, evaluate,
+};
 
 fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
     let top = tempfile::tempdir().unwrap();
@@ -29,6 +31,7 @@ fn request(top: &Path, words: &[&str]) -> Request {
         pinned_only: false,
         lmod_version: "9.2.9".to_owned(),
         limits: Limits::default(),
+        options: Options::default(),
     }
 }
 
@@ -193,4 +196,21 @@ fn an_rc_file_that_fails_is_named_with_its_line() {
     let top = tree(&[("x/1.lua", ""), ("x/.modulerc", "#%Module\n\nset a $b\n")]);
     let error = run(&request(top.path(), &["x"])).unwrap_err();
     assert!(error.to_string().contains("x/.modulerc, line 3"), "{error}");
+}
+
+#[test]
+fn no_command_runs_where_none_may() {
+    if !tclsh_is_there() {
+        return;
+    }
+    for text in ["exec touch $env(MARK)", "system touch $env(MARK)", "open \"|touch $env(MARK)\""] {
+        let top = tree(&[("x/1", &format!("#%Module\ncatch {{{text}}}\nsetenv A 1\n"))]);
+        let mut request = request(top.path(), &["x"]);
+        let mark = top.path().join("mark");
+        request.environment.insert("MARK".to_owned(), mark.display().to_string());
+        request.options.no_commands = true;
+        let error = run(&request).unwrap_err().to_string();
+        assert!(error.contains("none may run") && error.contains("x/1"), "{error}");
+        assert!(!mark.exists(), "{text}");
+    }
 }

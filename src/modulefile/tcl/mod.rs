@@ -84,7 +84,7 @@ impl Evaluator<'_> {
                     break;
                 }
                 Some("leak") => self.leak(&record),
-                Some("note") => self.note_command(&record),
+                Some("note") => self.note_command(&record)?,
                 _ => calls.add(style, &record),
             }
         }
@@ -113,7 +113,7 @@ impl Evaluator<'_> {
                     return Err(self.refuse("the rc file prints a text".to_owned()));
                 }
                 Some("leak") => self.leak(&record),
-                Some("note") => self.note_command(&record),
+                Some("note") => self.note_command(&record)?,
                 _ => text.push_str(&rc_call(&record).unwrap_or_default()),
             }
         }
@@ -151,10 +151,14 @@ impl Evaluator<'_> {
         }
     }
 
-    fn note_command(&self, record: &[String]) {
-        if let [_, function, text] = record {
-            self.shell_text(function, text.clone());
+    fn note_command(&self, record: &[String]) -> mlua::Result<()> {
+        let [_, function, text] = record else { return Ok(()) };
+        self.shell_text(function, text.clone());
+        if self.request.options.no_commands {
+            let message = format!("{function} would run the command `{text}`, and none may run");
+            return Err(self.refuse(message));
         }
+        Ok(())
     }
 
     /// Whether the path survives on the command line that Lmod makes of it.
@@ -217,7 +221,10 @@ impl Evaluator<'_> {
         }
         server.set_environment(&self.tcl_environment())?;
         let told = TOLD.iter().filter(|(_, feature)| self.rules.have(*feature));
-        let told: Vec<&str> = told.map(|(name, _)| *name).collect();
+        let mut told: Vec<&str> = told.map(|(name, _)| *name).collect();
+        if self.request.options.no_commands {
+            told.push("no-commands");
+        }
         let (told, file, directory) =
             (told.join(" "), file.to_string_lossy(), directory.to_string_lossy());
         let attached = if self.rules.tcl_attached { "1" } else { "0" };

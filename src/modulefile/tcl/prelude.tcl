@@ -590,10 +590,27 @@ proc ::host::new_interpreter {pairs} {
     foreach {name command} $pairs { interp alias $child $name {} {*}$command }
     interp alias $child ::module_export_exec {} ::host::note_exec
     interp eval $child {trace add execution exec enter ::module_export_exec}
+    if {[since no-commands]} {
+        interp alias $child exec {} ::host::refuse exec
+        interp alias $child system {} ::host::refuse system
+        interp hide $child open
+        interp alias $child open {} ::host::open_file $child
+    }
     foreach {name value} [list ModuleTool Lmod ModuleToolVersion $::host::version] {
         interp eval $child [list set $name $value]
     }
     return $child
+}
+
+# Where no commands may run.
+proc ::host::refuse {function args} {
+    note $function [join $args]
+    error "commands may not run"
+}
+
+proc ::host::open_file {child name args} {
+    if {[string index $name 0] eq "|"} { refuse open $name }
+    return [interp invokehidden $child open $name {*}$args]
 }
 
 proc ::host::note_exec {command operation} {
