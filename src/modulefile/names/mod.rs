@@ -226,9 +226,11 @@ impl Names {
         let places = self.places();
         let mut listed = Vec::new();
         for short_name in search::full_names(&places).into_keys() {
-            let candidates = search::search(short_name, &places, self.reading());
+            let candidates =
+                search::search(short_name, &places, self.reading(), self.marks.whole());
             let blocks = candidates.map(|found| found.blocks).unwrap_or_default();
-            let visible = blocks.into_iter().flatten().filter(|one| self.is_visible(one));
+            let visible =
+                blocks.into_iter().flatten().filter(|one| self.is_visible(one).unwrap_or(false));
             let before = listed.len();
             listed.extend(visible.map(|one| one.full_name));
             if listed.len() > before {

@@ -298,6 +298,11 @@ fn rc_call(record: &[String]) -> Option<String> {
     let words: Vec<&str> = record.iter().map(String::as_str).collect();
     let mut text = String::new();
     match words.as_slice() {
+        // A virtual module is an alias of a hidden one.
+        ["rc", "module_virtual", name, target] => {
+            writeln!(text, "module_alias(\"{name}\",\"{target}\")").ok()?;
+            writeln!(text, "hide_version(\"{target}\")").ok()?;
+        }
         ["rc", function, words @ ..] => {
             // Lmod writes these as they are.
             let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
@@ -309,12 +314,12 @@ fn rc_call(record: &[String]) -> Option<String> {
             writeln!(text, "module_version(\"{module}\",{})", names.join(",")).ok()?;
         }
         ["conditional", function, name, conditions @ ..] => {
-            write!(text, "{function}{{name=\"{name}\"").ok()?;
+            write!(text, "if {function} then {function}{{name=\"{name}\"").ok()?;
             for pair in conditions.chunks(2) {
                 let [key, value] = pair else { continue };
                 text.push_str(&condition(key, value));
             }
-            text.push_str("}\n");
+            text.push_str("} end\n");
         }
         _ => {}
     }
@@ -351,7 +356,7 @@ mod tests {
             (&["version", "a/1", "x", "default"], "module_version(\"a/1\",\"x\",\"default\")\n"),
             (
                 &["conditional", "hide", "a/1", "kind", "soft", "user", "me you", "not-user", "x"],
-                "hide{name=\"a/1\",kind=\"soft\",userA={\"me\",\"you\"}}\n",
+                "if hide then hide{name=\"a/1\",kind=\"soft\",userA={\"me\",\"you\"}} end\n",
             ),
         ] {
             let record: Vec<String> = record.iter().map(|&word| word.to_owned()).collect();

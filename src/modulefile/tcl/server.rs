@@ -11,8 +11,13 @@ use crate::environment::Variables;
 
 use super::super::command::end_group;
 
-/// The program that it runs: our own.
-const PRELUDE: &str = include_str!("prelude.tcl");
+/// The program that it runs: our own. One command begins to listen; it never returns.
+const PROGRAM: [&str; 4] = [
+    include_str!("prelude.tcl"),
+    include_str!("modulefile.tcl"),
+    include_str!("rc.tcl"),
+    "\n::host::main\n",
+];
 
 /// Between two looks at the memory that it uses.
 const LOOK: Duration = Duration::from_millis(20);
@@ -89,7 +94,7 @@ impl Server {
 
     /// Hands the prelude over and waits until it listens.
     pub(super) fn greet(&mut self, bounds: Bounds) -> Result<(), Failure> {
-        self.write(PRELUDE.as_bytes())?;
+        self.write(PROGRAM.concat().as_bytes())?;
         self.next_line(bounds, &mut 0).map(drop)
     }
 
