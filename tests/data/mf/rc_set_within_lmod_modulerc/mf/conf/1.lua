@@ -1,0 +1,1 @@
+setenv('LMOD_MODULERC', pathJoin(os.getenv('TOP'), 'rc.lua'))

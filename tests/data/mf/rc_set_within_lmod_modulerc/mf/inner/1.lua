@@ -1,0 +1,3 @@
+setenv('LMOD_MODULERC', pathJoin(os.getenv('TOP'), 'rc.lua'))
+load('x')
+try_load('y')

@@ -1,0 +1,1 @@
+setenv('LMOD_MODULERCFILE', pathJoin(os.getenv('TOP'), 'rc.lua'))

@@ -1,0 +1,1 @@
+setenv('MODULERCFILE', pathJoin(os.getenv('TOP'), 'rc.lua'))

@@ -1,0 +1,3 @@
+setenv('MODULERCFILE', pathJoin(os.getenv('TOP'), 'rc.lua'))
+load('x')
+try_load('y')
