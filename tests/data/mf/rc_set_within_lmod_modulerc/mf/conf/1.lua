@@ -1,1 +1,0 @@
-setenv('LMOD_MODULERC', pathJoin(os.getenv('TOP'), 'rc.lua'))

@@ -1,3 +1,0 @@
-setenv('LMOD_MODULERC', pathJoin(os.getenv('TOP'), 'rc.lua'))
-load('x')
-try_load('y')

@@ -1,1 +1,0 @@
-setenv('LMOD_MODULERCFILE', pathJoin(os.getenv('TOP'), 'rc.lua'))

@@ -1,1 +1,0 @@
-setenv('MODULERCFILE', pathJoin(os.getenv('TOP'), 'rc.lua'))

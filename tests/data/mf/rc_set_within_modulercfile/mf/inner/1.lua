@@ -1,3 +1,0 @@
-setenv('MODULERCFILE', pathJoin(os.getenv('TOP'), 'rc.lua'))
-load('x')
-try_load('y')
