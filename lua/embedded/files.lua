@@ -74,8 +74,10 @@ function files.popen(command, mode)
             position = #output + 1
             return text
         elseif format == "n" then
-            local number = line(false)
-            return number and tonumber(number)
+            local from, to = output:find("^%s*[-+]?[%w.]+", position)
+            if not from then return nil end
+            position = to + 1
+            return tonumber(output:sub(from, to))
         end
         return line(format == "L")
     end

@@ -197,7 +197,16 @@ if since(8, 7, 57) then sandbox.export_shell_function = host.export_shell_functi
 -- What these give is not a function yet when the sandbox is made.
 if since(8, 7, 38) then sandbox.colorize = false end
 if since(9, 2, 6) then
-    sandbox.protected_getenv = host.getenv
+    function sandbox.protected_getenv(call)
+        call = type(call) == "table" and call or {}
+        local name = call[1] or ""
+        local value = host.getenv(name)
+        if value then return value end
+        for _, mode in ipairs(call.modeA or {}) do
+            if mode == host.mode() then return call[2] or "$" .. name end
+        end
+        return nil
+    end
     function sandbox.myModuleUsrAndAliasName() return host.myModuleUsrName(), host.myModuleUsrName() end
 end
 

@@ -99,6 +99,11 @@ fn session_module(module: &LoadedModule) -> SessionModule {
         stack_depth: module.stack_depth,
         weighted_version: module.weighted_version.clone(),
         reference_count: module.reference_count,
+        properties: module
+            .properties
+            .iter()
+            .flat_map(|(name, values)| values.iter().map(|value| (name.clone(), value.clone())))
+            .collect(),
     }
 }
 

@@ -45,6 +45,8 @@ pub struct SessionModule {
     pub weighted_version: String,
     /// How many modules depend on it, where Lmod counts.
     pub reference_count: Option<u32>,
+    /// Properties with their values: `("lmod", "sticky")`.
+    pub properties: Vec<(String, String)>,
 }
 
 /// Why a session's variables cannot be understood.

@@ -1,5 +1,6 @@
 //! Lmod's module table: `_ModuleTable001_` …, base64 of a Lua table in pieces.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -116,8 +117,20 @@ fn read_module(short_name: &str, entry: &Table) -> Result<(f64, SessionModule), 
             let count = count.clamp(0.0, 1e6) as u32;
             count
         }),
+        properties: properties(entry),
     };
     Ok((entry.number("loadOrder").unwrap_or(f64::MAX), module))
+}
+
+fn properties(entry: &Table) -> Vec<(String, String)> {
+    let all = entry.table("propT").into_iter().flat_map(|all| &all.named);
+    let pairs = all.filter_map(|(name, values)| match values {
+        Value::Table(values) => {
+            Some(values.named.keys().map(|value| (name.clone(), value.clone())))
+        }
+        _ => None,
+    });
+    pairs.flatten().collect()
 }
 
 /// The variables in which a Lmod that starts with them finds this table (version 3).
@@ -162,6 +175,17 @@ fn table_of(table: &ModuleTable) -> Table {
     }
 }
 
+fn property_table(module: &SessionModule) -> Table {
+    let mut named: BTreeMap<String, Value> = BTreeMap::new();
+    for (name, value) in &module.properties {
+        let values = named.entry(name.clone()).or_insert_with(|| Value::Table(Table::default()));
+        if let Value::Table(values) = values {
+            values.named.insert(value.clone(), Value::Number(1.0));
+        }
+    }
+    Table { named, list: Vec::new() }
+}
+
 fn entry_of(index: usize, module: &SessionModule) -> Table {
     let text = |text: &str| Value::Text(text.to_owned());
     let number = |number: u32| Value::Number(f64::from(number));
@@ -169,7 +193,7 @@ fn entry_of(index: usize, module: &SessionModule) -> Table {
         ("fn", text(&module.file.to_string_lossy())),
         ("fullName", text(&module.full_name)),
         ("loadOrder", number(u32::try_from(index + 1).unwrap_or(u32::MAX))),
-        ("propT", Value::Table(Table::default())),
+        ("propT", Value::Table(property_table(module))),
         ("stackDepth", number(module.stack_depth)),
         ("status", text("active")),
         ("userName", text(&module.user_name)),

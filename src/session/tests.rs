@@ -9,6 +9,7 @@ fn module(name: &str, version: &str) -> SessionModule {
         stack_depth: 1,
         weighted_version: "000000001.*zfinal".to_owned(),
         reference_count: Some(2),
+        properties: vec![("lmod".to_owned(), "sticky".to_owned())],
     }
 }
 

@@ -1,0 +1,1 @@
+setenv("SECRET", tostring(open_secret)) setenv("HELP", helper()) setenv("STATE", tostring(state.x)) kept = 1

@@ -1,0 +1,1 @@
+module_version("x/" .. 4/2, "default") module_alias("y", "x/" .. 3/1)

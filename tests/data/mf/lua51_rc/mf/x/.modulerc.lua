@@ -1,0 +1,1 @@
+module_version("x/1", "de" .. "fault")

@@ -1,0 +1,1 @@
+local h = hierarchyA(myModuleFullName(), 1) setenv("H", #h .. "/" .. type(h[1]))

@@ -1,0 +1,1 @@
+load("a") setenv("B","1")

@@ -1,0 +1,1 @@
+if purge then purge() end setenv("CLEAN","1")

@@ -1,0 +1,1 @@
+add_property("lmod","sticky") setenv("S","1")

@@ -1,0 +1,1 @@
+try_load("a") setenv("OUTER","1")

@@ -1,0 +1,1 @@
+sandbox_registration{ only_if = function(what) if not what then LmodBreak("not here") end end }

@@ -1,0 +1,1 @@
+setenv('N','gcc/9')

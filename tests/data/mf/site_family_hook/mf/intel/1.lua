@@ -1,0 +1,1 @@
+setenv('N','intel/1')

@@ -1,0 +1,1 @@
+setenv('N','other/1')

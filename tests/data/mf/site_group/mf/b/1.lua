@@ -1,0 +1,1 @@
+required_group("no_such_group") setenv("B","1")

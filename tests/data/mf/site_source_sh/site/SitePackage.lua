@@ -1,0 +1,7 @@
+local hook = require("Hook")
+local here = os.getenv("LMOD_PACKAGE_PATH")
+hook.register("load", function(t)
+   source_sh("bash", here .. "/set.sh")
+   remove_path("PATH", "/bin")
+   pushenv("STACKED", t.modFullName)
+end)

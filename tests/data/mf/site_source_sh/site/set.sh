@@ -1,0 +1,1 @@
+export FROM_SCRIPT=yes; export PATH=/script:$PATH

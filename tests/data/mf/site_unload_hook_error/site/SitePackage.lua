@@ -1,0 +1,1 @@
+require("Hook").register("unload", function(t) LmodError("stay: ", t.modFullName) end)

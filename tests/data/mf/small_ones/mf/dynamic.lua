@@ -1,0 +1,1 @@
+if haveDynamicMPATH then haveDynamicMPATH() end setenv("A", type(haveDynamicMPATH))

@@ -1,0 +1,1 @@
+setenv("A", tostring(myModuleVersion()) .. myModuleName() .. myModuleFullName() .. tostring(isDefined("setenv")) .. tostring(isNotDefined("nothing")))

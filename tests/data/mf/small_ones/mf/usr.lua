@@ -1,0 +1,1 @@
+if myModuleUsrAndAliasName then setenv("A", tostring(myModuleUsrAndAliasName())) end

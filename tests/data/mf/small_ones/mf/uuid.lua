@@ -1,0 +1,1 @@
+setenv("A", tostring(#UUIDString(0) > 30))
