@@ -39,7 +39,7 @@ const PREFIX: &str = "@EB@";
 const VERSIONS: [&str; 2] = ["8.6.19", "9.2.9"];
 
 /// Flavours whose modulefiles we evaluate.
-const EVALUATED: [&str; 2] = ["flat-lua", "hmns-lua"];
+const EVALUATED: [&str; 4] = ["flat-lua", "flat-tcl", "hmns-lua", "hmns-tcl"];
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/easybuild/{name}.json.zst"))
