@@ -124,8 +124,8 @@ pub(super) enum Feature {
     TclHelp,
     /// Tcl rc files: `module-hide-regex` and `module-forbid-regex`.
     TclRcPatterns,
-    /// Tcl rc files: `module-virtual`.
-    TclRcVirtual,
+    /// Rc files: `module_virtual`.
+    RcVirtual,
 }
 
 impl Feature {
@@ -177,7 +177,7 @@ impl Feature {
             | Self::VersionPrefixes
             | Self::NameSwapRenamed
             | Self::DotHiddenAlias => (9, 2, 6),
-            Self::TclRcVirtual | Self::RelativeTargets => (9, 2, 7),
+            Self::RcVirtual | Self::RelativeTargets => (9, 2, 7),
             Self::SitePackagePrepend => (9, 2, 9),
         }
     }

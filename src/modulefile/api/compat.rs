@@ -43,6 +43,13 @@ pub(super) fn install_rc<'env>(
     host.define("module_alias", move |_, (name, target): (String, String)| {
         add(Some(Line::Alias { name, target }))
     })?;
+    if evaluator.rules.have(Feature::RcVirtual) {
+        // A virtual module is an alias of a hidden one.
+        host.define("module_virtual", move |_, (name, target): (String, String)| {
+            add(Some(Line::Alias { name, target: target.clone() }))?;
+            add(Some(Line::Hide(target)))
+        })?;
+    }
     host.define("hide_version", move |_, name: String| add(Some(Line::Hide(name))))?;
     host.define("hide_modulefile", move |_, path: String| add(Some(Line::Hide(path))))?;
     if evaluator.rules.have(Feature::Hide) {

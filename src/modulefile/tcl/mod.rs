@@ -47,7 +47,7 @@ const TOLD: [(&str, Feature); 13] = [
     ("rc-hide", Feature::Hide),
     ("rc-info", Feature::TclRcInfo),
     ("rc-patterns", Feature::TclRcPatterns),
-    ("rc-virtual", Feature::TclRcVirtual),
+    ("rc-virtual", Feature::RcVirtual),
 ];
 
 /// Tcl for one evaluation.
