@@ -182,7 +182,6 @@ fn random_trees_load_as_recorded_of_lmod_9() {
 }
 
 #[test]
-#[ignore = "cases are still being added: RECORD=1 brings the records up to date, then this line goes"]
 fn every_case_has_a_record() {
     let known = read("mf");
     let all = behaviours();
