@@ -1,6 +1,7 @@
 //! A variable as a module session sees it: one text, or a list of path elements with counts and
 //! priorities.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::path::{self, Blanks, Cleaning};
@@ -44,10 +45,9 @@ struct Place {
     priority: f64,
 }
 
-/// An element with its occurrences and the number of times it was added.
+/// An element: its occurrences and the number of times it was added.
 #[derive(Debug, Clone, PartialEq)]
 struct Element {
-    text: Rc<str>,
     count: i64,
     places: Vec<Place>,
 }
@@ -57,9 +57,9 @@ struct Element {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stored {
     /// Times each element was added.
-    pub counts: std::collections::BTreeMap<String, i64>,
+    pub counts: BTreeMap<String, i64>,
     /// Priority of each element that has one.
-    pub priorities: std::collections::BTreeMap<String, f64>,
+    pub priorities: BTreeMap<String, f64>,
 }
 
 /// A variable in the course of an evaluation.
@@ -72,6 +72,18 @@ pub struct Variable {
     longest_row: usize,
     rules: ListRules,
     state: State,
+    /// What each edit changed, since [`Variable::settle`].
+    journal: Vec<Former>,
+}
+
+/// How a part of a variable stood before an edit. A whole list is never copied: a thousand
+/// modulefiles add to the same few.
+#[derive(Debug, Clone, PartialEq)]
+enum Former {
+    /// All of it.
+    State(State),
+    /// One element, and the ends of the list.
+    Element { text: Rc<str>, element: Option<Element>, ends: (i32, i32) },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -82,8 +94,7 @@ enum State {
 
 #[derive(Debug, Clone, PartialEq, Default)]
 struct List {
-    /// Sorted by text.
-    elements: Vec<Element>,
+    elements: BTreeMap<Rc<str>, Element>,
     first: i32,
     last: i32,
 }
@@ -106,7 +117,37 @@ impl Variable {
             longest_row: cleaning.longest_row,
             rules,
             state: State::Text(value.map(str::to_owned)),
+            journal: Vec::new(),
         }
+    }
+
+    /// The number of changes that can be undone, for [`Self::undo_to`].
+    #[must_use]
+    pub fn mark(&self) -> usize {
+        self.journal.len()
+    }
+
+    /// Undoes what has changed since `mark`.
+    pub fn undo_to(&mut self, mark: usize) {
+        while self.journal.len() > mark {
+            match (self.journal.pop(), &mut self.state) {
+                (Some(Former::State(former)), state) => *state = former,
+                (Some(Former::Element { text, element, ends }), State::List(list)) => {
+                    (list.first, list.last) = ends;
+                    match element {
+                        Some(element) => drop(list.elements.insert(text, element)),
+                        None => drop(list.elements.remove(&text)),
+                    }
+                }
+                // Elements change in lists only.
+                (Some(Former::Element { .. }) | None, _) => {}
+            }
+        }
+    }
+
+    /// From here on nothing that was done can be undone.
+    pub fn settle(&mut self) {
+        self.journal = Vec::new();
     }
 
     /// Whether the variable is a list already, so that [`Self::make_list`] does nothing.
@@ -123,7 +164,7 @@ impl Variable {
             None | Some("") => Vec::new(),
             Some(value) => self.split(value),
         };
-        let mut list = List { first: 1, last: 0, elements: Vec::new() };
+        let mut list = List { first: 1, last: 0, elements: BTreeMap::new() };
         for text in texts {
             list.last += 1;
             let priority = stored.priorities.get(&text).copied().unwrap_or(0.0);
@@ -135,12 +176,16 @@ impl Variable {
                 element.places.push(place);
             }
         }
-        self.state = State::List(list);
+        self.replace(State::List(list));
     }
 
     /// Makes it a text.
     pub fn set(&mut self, value: Option<String>) {
-        self.state = State::Text(value);
+        self.replace(State::Text(value));
+    }
+
+    fn replace(&mut self, state: State) {
+        self.journal.push(Former::State(std::mem::replace(&mut self.state, state)));
     }
 
     /// Adds elements in front. Returns them, split and cleaned, in the order given.
@@ -149,8 +194,10 @@ impl Variable {
         let rules = self.rules;
         let State::List(list) = &mut self.state else { return texts };
         let mut index = list.first.min(0);
+        let journal = &mut self.journal;
         let mut insert = |text: &String| {
             index -= 1;
+            journal.push(list.former(text));
             list.insert(text, Place { index, priority: edit.priority }, true, edit, rules);
         };
         if rules.reverse_blocks {
@@ -168,6 +215,7 @@ impl Variable {
         let rules = self.rules;
         let State::List(list) = &mut self.state else { return texts };
         for text in &texts {
+            self.journal.push(list.former(text));
             list.last += 1;
             let place = Place { index: list.last, priority: edit.priority };
             list.insert(text, place, false, edit, rules);
@@ -181,6 +229,7 @@ impl Variable {
         let texts = self.split(edit.value);
         let State::List(list) = &mut self.state else { return texts };
         for text in &texts {
+            self.journal.push(list.former(text));
             list.remove(text, at, edit, force);
         }
         texts
@@ -233,21 +282,18 @@ impl Variable {
 }
 
 impl List {
-    fn find(&self, text: &str) -> Result<usize, usize> {
-        self.elements.binary_search_by(|element| (*element.text).cmp(text))
+    fn former(&self, text: &str) -> Former {
+        let known = self.elements.get_key_value(text);
+        Former::Element {
+            text: known.map_or_else(|| Rc::from(text), |(text, _)| Rc::clone(text)),
+            element: known.map(|(_, element)| element.clone()),
+            ends: (self.first, self.last),
+        }
     }
 
     /// The element `text`, made with `count` if there is none.
     fn entry(&mut self, text: &str, count: i64) -> &mut Element {
-        let at = match self.find(text) {
-            Ok(at) => at,
-            Err(at) => {
-                let element = Element { text: Rc::from(text), count, places: Vec::new() };
-                self.elements.insert(at, element);
-                at
-            }
-        };
-        &mut self.elements[at]
+        self.elements.entry(Rc::from(text)).or_insert_with(|| Element { count, places: Vec::new() })
     }
 
     fn insert(&mut self, text: &str, place: Place, front: bool, edit: ListEdit, rules: ListRules) {
@@ -274,8 +320,7 @@ impl List {
     }
 
     fn remove(&mut self, text: &str, at: Where, edit: ListEdit, force: bool) {
-        let Ok(index) = self.find(text) else { return };
-        let element = &mut self.elements[index];
+        let Some(element) = self.elements.get_mut(text) else { return };
         let gone = if edit.no_duplicates {
             element.count -= 1;
             force || element.count < 1
@@ -292,7 +337,7 @@ impl List {
             element.places.is_empty()
         };
         if gone {
-            self.elements.remove(index);
+            self.elements.remove(text);
         }
     }
 
@@ -302,10 +347,9 @@ impl List {
         let mut places: Vec<(f64, &Rc<str>)> = self
             .elements
             .iter()
-            .flat_map(|element| {
-                element.places.iter().map(move |place| {
-                    (f64::from(place.index) + factor * place.priority, &element.text)
-                })
+            .flat_map(|(text, element)| {
+                let places = element.places.iter();
+                places.map(move |place| (f64::from(place.index) + factor * place.priority, text))
             })
             .collect();
         places.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -14,7 +14,7 @@ use super::features::Feature;
 use super::limits::Watch;
 use super::names::rc::{self, Fault};
 use super::names::{Names, ScanError};
-use super::naming::{Name, Realm};
+use super::naming::{Name, Pins, Realm};
 use super::rules::{self, Rules, Settled};
 use super::state::{Entry, State, Status};
 use super::tcl::Tcl;
@@ -28,6 +28,7 @@ pub(super) struct Evaluator<'a> {
     pub(super) lua: &'a Lua,
     pub(super) request: &'a Request,
     pub(super) rules: Settled,
+    pub(super) pins: Pins<'a>,
     pub(super) watch: Rc<Watch>,
     pub(super) state: RefCell<State>,
     pub(super) names: RefCell<Names>,
@@ -70,6 +71,7 @@ impl<'a> Evaluator<'a> {
             lua,
             request,
             rules: Settled::new(rules),
+            pins: Pins::new(&request.pins),
             watch,
             state: RefCell::new(State::new(request.environment.clone())),
             names: RefCell::new(names),
@@ -351,7 +353,9 @@ fn is_internal(name: &str) -> bool {
 
 fn loaded_module(state: &State, short_name: &str) -> Option<LoadedModule> {
     let entry: &Entry = state.module(short_name).filter(|one| one.status == Status::Active)?;
-    let full_name = |name: &String| state.module(name).map(|entry| entry.full_name.clone());
+    let full_name = |name: &&String| state.module(name).map(|entry| entry.full_name.clone());
+    let mut dependencies: Vec<&String> = entry.dependencies.keys().collect();
+    dependencies.sort_by_key(|name| entry.dependencies.get(*name));
     Some(LoadedModule {
         short_name: short_name.to_owned(),
         full_name: entry.full_name.clone(),
@@ -366,7 +370,7 @@ fn loaded_module(state: &State, short_name: &str) -> Option<LoadedModule> {
             .map(|(name, values)| (name.clone(), values.iter().cloned().collect()))
             .collect(),
         families: entry.families.clone(),
-        dependencies: entry.dependencies.iter().filter_map(full_name).collect(),
+        dependencies: dependencies.iter().filter_map(full_name).collect(),
         whatis: entry.whatis.clone(),
         help: entry.help.clone(),
     })

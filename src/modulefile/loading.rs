@@ -397,7 +397,7 @@ fn pending(name: &Name, file: &Path) -> Entry {
         weight: resolved.weight,
         properties: BTreeMap::new(),
         families: Vec::new(),
-        dependencies: Vec::new(),
+        dependencies: BTreeMap::new(),
         whatis: Vec::new(),
         help: None,
         scripts: BTreeMap::new(),

@@ -1,7 +1,9 @@
 //! A module as a call or the command line names it, and what the name means.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::Pin;
 use super::evaluator::Evaluator;
 use super::features::Feature;
 use super::names::{Bounds, Choice, version, version_of};
@@ -97,6 +99,35 @@ impl Name {
                 format!("between(\"{}\",{},{})", self.user, quote(lower), quote(upper))
             }
         }
+    }
+}
+
+/// Pinned modules by short name.
+#[derive(Debug)]
+pub(super) struct Pins<'a> {
+    by_name: BTreeMap<&'a str, Vec<(usize, &'a Pin)>>,
+}
+
+impl<'a> Pins<'a> {
+    pub(super) fn new(pins: &'a [Pin]) -> Self {
+        let mut by_name: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        for (at, pin) in pins.iter().enumerate() {
+            let rest = pin.full_name.strip_prefix(&pin.short_name);
+            let plain = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            // A module whose full name is another one's may be meant by any name.
+            let key = if plain { pin.short_name.as_str() } else { "" };
+            by_name.entry(key).or_default().push((at, pin));
+        }
+        Self { by_name }
+    }
+
+    /// The pins that a name may mean, in their order.
+    fn near(&self, name: &str) -> impl Iterator<Item = &'a Pin> {
+        let ends = name.match_indices('/').map(|(at, _)| at).chain([0, name.len()]);
+        let beginnings: BTreeSet<&str> = ends.filter_map(|end| name.get(..end)).collect();
+        let found = beginnings.iter().filter_map(|one| self.by_name.get(one)).flatten();
+        let in_order: BTreeMap<usize, &Pin> = found.copied().collect();
+        in_order.into_values()
     }
 }
 
@@ -219,7 +250,7 @@ impl Evaluator<'_> {
     /// The pinned module that a name means.
     fn pinned(&self, name: &Name) -> Option<Resolved> {
         let boundary = ['-', '+', '_', '.', '=', '/'];
-        let pin = self.request.pins.iter().find(|pin| {
+        let pin = self.pins.near(&name.user).find(|pin| {
             let whole = name.user == pin.short_name || name.user == pin.full_name;
             let begins = || {
                 let rest = pin.full_name.strip_prefix(&name.user)?;

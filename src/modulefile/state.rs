@@ -45,8 +45,8 @@ pub(super) struct Entry {
     pub(super) weight: String,
     pub(super) properties: BTreeMap<String, BTreeSet<String>>,
     pub(super) families: Vec<String>,
-    /// Short names.
-    pub(super) dependencies: Vec<String>,
+    /// Short names, each with the number of those before it.
+    pub(super) dependencies: BTreeMap<String, usize>,
     pub(super) whatis: Vec<String>,
     pub(super) help: Option<String>,
     /// What `source_sh` of each script amounts to, for undoing.
@@ -75,18 +75,25 @@ pub(super) struct Frame {
 /// How things stood before a frame changed them.
 #[derive(Debug)]
 enum Undo {
-    Variable(String, Option<Rc<Variable>>),
+    /// To this mark of its own; `None` if it was not in use.
+    Variable(String, Option<usize>),
     Stack(String, Option<Vec<Option<String>>>),
     Module(String, Option<Box<Entry>>),
     Family(String, Option<String>),
     ModulepathChanged(bool),
 }
 
+/// Something with the frame for which the journal knows how it was.
 #[derive(Debug, Clone)]
-struct Tracked {
-    variable: Rc<Variable>,
-    /// The frame for which its former value is in the journal.
+struct Tracked<T> {
+    value: T,
     saved: u64,
+}
+
+impl<T> Tracked<T> {
+    fn unsaved(value: T) -> Self {
+        Self { value, saved: 0 }
+    }
 }
 
 /// A family member to replace.
@@ -103,10 +110,10 @@ pub(super) struct FamilySwap {
 pub(super) struct State {
     /// The environment as commands and `os.getenv` see it, but for the `stale` variables.
     environment: Variables,
-    variables: BTreeMap<String, Tracked>,
+    variables: BTreeMap<String, Tracked<Variable>>,
     stale: BTreeSet<String>,
     stacks: BTreeMap<String, Vec<Option<String>>>,
-    modules: BTreeMap<String, Entry>,
+    modules: BTreeMap<String, Tracked<Entry>>,
     families: BTreeMap<String, String>,
     pub(super) modulepath_changed: bool,
     order: i64,
@@ -187,8 +194,19 @@ impl State {
     pub(super) fn pop_frame(&mut self) {
         self.frames.pop();
         if self.frames.is_empty() {
-            self.journal.clear();
+            for undo in std::mem::take(&mut self.journal) {
+                if let Undo::Variable(name, _) = undo
+                    && let Some(tracked) = self.variables.get_mut(&name)
+                {
+                    tracked.value.settle();
+                }
+            }
         }
+    }
+
+    /// The innermost frame; 0 outside of any.
+    fn serial(&self) -> u64 {
+        self.frames.last().map_or(0, |frame| frame.serial)
     }
 
     /// Undoes what the innermost frame did to variables and module table. The environment that
@@ -199,16 +217,16 @@ impl State {
         let (journal, changes) = (frame.journal, frame.changes);
         for undo in self.journal.split_off(journal).into_iter().rev() {
             match undo {
-                Undo::Variable(name, old) => {
-                    restore(
-                        &mut self.variables,
-                        name,
-                        old.map(|old| Tracked { variable: old, saved: 0 }),
-                    );
+                Undo::Variable(name, None) => drop(self.variables.remove(&name)),
+                Undo::Variable(name, Some(mark)) => {
+                    if let Some(tracked) = self.variables.get_mut(&name) {
+                        tracked.value.undo_to(mark);
+                        tracked.saved = 0;
+                    }
                 }
                 Undo::Stack(name, old) => restore(&mut self.stacks, name, old),
                 Undo::Module(name, old) => {
-                    restore(&mut self.modules, name, old.map(|entry| *entry));
+                    restore(&mut self.modules, name, old.map(|entry| Tracked::unsaved(*entry)));
                 }
                 Undo::Family(name, old) => restore(&mut self.families, name, old),
                 Undo::ModulepathChanged(old) => self.modulepath_changed = old,
@@ -257,7 +275,7 @@ impl State {
         if !self.stale.remove(name) {
             return;
         }
-        match self.variables.get(name).and_then(|tracked| tracked.variable.value()) {
+        match self.variables.get(name).and_then(|tracked| tracked.value.value()) {
             Some(value) => drop(self.environment.insert(name.to_owned(), value)),
             None => drop(self.environment.remove(name)),
         }
@@ -271,21 +289,24 @@ impl State {
         delimiter: &str,
         edit: impl FnOnce(&mut Variable) -> R,
     ) -> R {
-        let serial = self.frames.last().map_or(0, |frame| frame.serial);
+        let serial = self.serial();
         let known = self.variables.get(name);
         if known.is_none_or(|tracked| tracked.saved != serial) {
-            let old = known.map(|tracked| Rc::clone(&tracked.variable));
-            self.record(|_| Undo::Variable(name.to_owned(), old));
+            let mark = known.map(|tracked| tracked.value.mark());
+            self.record(|_| Undo::Variable(name.to_owned(), mark));
         }
         let environment = &self.environment;
         let tracked = self.variables.entry(name.to_owned()).or_insert_with(|| {
             let value = environment.get(name).map(String::as_str);
-            let variable = Variable::new(name, value, delimiter, rules.list, rules.cleaning());
-            Tracked { variable: Rc::new(variable), saved: serial }
+            Tracked::unsaved(Variable::new(name, value, delimiter, rules.list, rules.cleaning()))
         });
         tracked.saved = serial;
         self.stale.insert(name.to_owned());
-        edit(Rc::make_mut(&mut tracked.variable))
+        let result = edit(&mut tracked.value);
+        if serial == 0 {
+            tracked.value.settle();
+        }
+        result
     }
 
     /// Leaves in the environment that modulefiles see what stood there before the last edit.
@@ -301,7 +322,7 @@ impl State {
         delimiter: &str,
         no_duplicates: bool,
     ) {
-        let is_list = self.variables.get(name).is_some_and(|one| one.variable.is_list());
+        let is_list = self.variables.get(name).is_some_and(|one| one.value.is_list());
         if !is_list {
             let stored = rules::stored(&self.environment, name);
             let seen = self.getenv(name);
@@ -321,7 +342,7 @@ impl State {
 
     /// The elements of `MODULEPATH`.
     pub(super) fn modulepath(&self) -> Vec<String> {
-        self.variables.get("MODULEPATH").map_or_else(Vec::new, |one| one.variable.elements())
+        self.variables.get("MODULEPATH").map_or_else(Vec::new, |one| one.value.elements())
     }
 
     /// Notes that `MODULEPATH` has changed.
@@ -365,7 +386,7 @@ impl State {
         let values = self
             .variables
             .iter()
-            .map(|(name, tracked)| (name.clone(), tracked.variable.value()))
+            .map(|(name, tracked)| (name.clone(), tracked.value.value()))
             .collect();
         (values, std::mem::take(&mut self.changes))
     }
@@ -373,15 +394,15 @@ impl State {
     // ---- module table
 
     pub(super) fn module(&self, short_name: &str) -> Option<&Entry> {
-        self.modules.get(short_name)
+        self.modules.get(short_name).map(|tracked| &tracked.value)
     }
 
     pub(super) fn modules(&self) -> impl Iterator<Item = (&String, &Entry)> {
-        self.modules.iter()
+        self.modules.iter().map(|(name, tracked)| (name, &tracked.value))
     }
 
     pub(super) fn status(&self, short_name: &str) -> Option<Status> {
-        self.modules.get(short_name).map(|entry| entry.status)
+        self.module(short_name).map(|entry| entry.status)
     }
 
     /// Whether the module is loaded.
@@ -390,19 +411,29 @@ impl State {
     }
 
     pub(super) fn set_module(&mut self, short_name: &str, entry: Option<Entry>) {
-        self.record(|state| {
-            let old = state.modules.get(short_name).cloned().map(Box::new);
-            Undo::Module(short_name.to_owned(), old)
-        });
-        restore(&mut self.modules, short_name.to_owned(), entry);
+        let saved = self.serial();
+        let old = match entry {
+            Some(value) => self.modules.insert(short_name.to_owned(), Tracked { value, saved }),
+            None => self.modules.remove(short_name),
+        };
+        if old.as_ref().is_none_or(|old| old.saved != saved)
+            || !self.modules.contains_key(short_name)
+        {
+            let old = old.map(|old| Box::new(old.value));
+            self.record(|_| Undo::Module(short_name.to_owned(), old));
+        }
     }
 
     /// Lets `edit` change a module of the table, if it is there.
     pub(super) fn edit_module(&mut self, short_name: &str, edit: impl FnOnce(&mut Entry)) {
-        if let Some(mut entry) = self.modules.get(short_name).cloned() {
-            edit(&mut entry);
-            self.set_module(short_name, Some(entry));
+        let serial = self.serial();
+        let Some(tracked) = self.modules.get_mut(short_name) else { return };
+        // Of a module with a thousand dependencies there is not a copy for each of them.
+        if std::mem::replace(&mut tracked.saved, serial) != serial && serial != 0 {
+            let old = Some(Box::new(tracked.value.clone()));
+            self.journal.push(Undo::Module(short_name.to_owned(), old));
         }
+        edit(&mut tracked.value);
     }
 
     /// The module has been evaluated.
@@ -418,8 +449,7 @@ impl State {
     /// Short names of modules that are not pending, active ones in load order, then inactive ones.
     pub(super) fn in_order(&self) -> Vec<String> {
         let mut listed: Vec<(bool, i64, &str, &String)> = self
-            .modules
-            .iter()
+            .modules()
             .filter(|(_, entry)| entry.status != Status::Pending)
             .map(|(name, entry)| {
                 (entry.order <= 0, entry.order.abs(), entry.user_name.as_str(), name)

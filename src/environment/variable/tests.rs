@@ -92,3 +92,42 @@ fn duplicates_stay_where_they_are_allowed() {
     x.remove(again, Where::Last, false);
     assert_eq!(x.value().as_deref(), Some("/a:/b"));
 }
+
+#[test]
+fn what_was_done_since_a_mark_can_be_undone() {
+    type Step = fn(&mut Variable);
+    let steps: [Step; 8] = [
+        |x| drop(x.prepend(edit("/a:/two"))),
+        |x| drop(x.append(edit("/one:/z"))),
+        |x| drop(x.append(ListEdit { no_duplicates: false, ..edit("/two") })),
+        |x| drop(x.remove(edit("/one:/none"), Where::First, false)),
+        |x| drop(x.remove(edit("/two"), Where::All, true)),
+        |x| x.set(Some("/text".to_owned())),
+        |x| x.make_list(true, &Stored::default()),
+        |x| drop(x.prepend(ListEdit { priority: -10.0, ..edit("/text:/b") })),
+    ];
+    let mut x = list("X", "/one:/two:/one");
+    x.settle();
+    let mut before = Vec::new();
+    for step in steps {
+        before.push((x.mark(), x.clone()));
+        step(&mut x);
+        assert!(x.mark() > before.last().unwrap().0);
+    }
+    let mut whole = x.clone();
+    whole.undo_to(0);
+    assert_eq!(whole, before[0].1);
+    for (mark, then) in before.into_iter().rev() {
+        x.undo_to(mark);
+        assert_eq!((x.value(), &x), (then.value(), &then));
+    }
+}
+
+#[test]
+fn what_is_settled_cannot_be_undone() {
+    let mut x = list("X", "/one");
+    x.append(edit("/two"));
+    x.settle();
+    x.undo_to(0);
+    assert_eq!((x.value().as_deref(), x.mark()), (Some("/one:/two"), 0));
+}

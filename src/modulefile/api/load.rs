@@ -191,8 +191,9 @@ impl Evaluator<'_> {
         let own = frame.short_name.clone();
         for short_name in names.iter().filter_map(Name::short_name) {
             state.edit_module(&own, |entry| {
-                if short_name != own && !entry.dependencies.iter().any(|one| one == short_name) {
-                    entry.dependencies.push(short_name.to_owned());
+                if short_name != own && !entry.dependencies.contains_key(short_name) {
+                    let place = entry.dependencies.len();
+                    entry.dependencies.insert(short_name.to_owned(), place);
                 }
             });
         }
