@@ -34,10 +34,30 @@ pub(super) fn add(
     }
     tools::add(collector)?;
     data::add(collector, &library_directories())?;
-    match request.lmod {
-        Some(lmod) => lmod::add(collector, lmod),
-        None => Ok(()),
+    let Some(lmod) = request.lmod else { return Ok(()) };
+    lmod::add(collector, lmod)?;
+    add_tcl(collector, request)
+}
+
+/// Adds the Tcl with which the packed Lmod reads modulefiles in Tcl, where there are any.
+fn add_tcl(collector: &mut Collector<'_>, request: &Request<'_>) -> Result<(), ClosureError> {
+    let mut files = request.modules.iter().map(|module| &module.modulefile);
+    if files.all(|file| file.extension().is_some_and(|extension| extension == "lua")) {
+        return Ok(());
     }
+    let Some(tclsh) = ["/usr/bin/tclsh", "/bin/tclsh", "/usr/local/bin/tclsh"]
+        .map(Path::new)
+        .into_iter()
+        .find(|path| path.is_file())
+    else {
+        return Ok(());
+    };
+    collector.add(tclsh, &reason("tclsh"))?;
+    let program = std::fs::canonicalize(tclsh).unwrap_or_else(|_| tclsh.to_owned());
+    for directory in interpreters::library_directories(&program, &library_directories()) {
+        collector.add(&directory, &reason("tclsh"))?;
+    }
+    Ok(())
 }
 
 /// `base:<what>`.
