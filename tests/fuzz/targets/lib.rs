@@ -29,9 +29,15 @@ impl Tree {
         fs::write(path, text).expect("a file");
     }
 
+    /// The directory, as text.
+    #[must_use]
+    pub fn top(&self) -> String {
+        self.top.path().display().to_string()
+    }
+
     /// Loads modules with the rules of a version of Lmod; what comes of it is not asked.
     pub fn load(&self, names: &[&str], lmod_version: &str) {
-        let top = self.top.path().display().to_string();
+        let top = self.top();
         let environment: Variables = [("PATH", "/nowhere"), ("HOME", "/nowhere"), ("MODULEPATH", &top)]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
