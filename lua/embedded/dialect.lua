@@ -18,12 +18,14 @@ function tostring(...)
     return own_tostring(...)
 end
 
-if kind == "5.1" then
+if oldest then
     function tonumber(value, base)
         if base == nil and type(value) == "string" then
             local sign, word = value:lower():match("^%s*([+-]?)(%a+)%s*$")
             if word == "nan" then return 0 / 0 end
             if word == "inf" or word == "infinity" then return sign == "-" and -math.huge or math.huge end
+            local digits = kind == "luajit" and value:match("^%s*0[bB]([01]+)%s*$")
+            if digits then return own_tonumber(digits, 2) + 0.0 end
         end
         return own_tonumber(value, base)
     end

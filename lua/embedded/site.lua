@@ -39,14 +39,18 @@ globals.coroutine, globals.utf8 = coroutine, host.has_integers and utf8 or nil
 if not host.has_integers then
     globals.unpack, globals.loadstring = table.unpack, true
     function globals.math.pow(base, exponent) return base ^ exponent end
-    function globals.math.mod(a, b) return math.fmod(a, b) end
-    function globals.table.getn(list) return #list end
-    function globals.table.foreach(list, called) for k, v in pairs(list) do called(k, v) end end
     function globals.table.maxn(list)
         local most = 0
         for k in pairs(list) do if type(k) == "number" and k > most then most = k end end
         return most
     end
+end
+if host.lua == "5.1" or host.lua == "luajit" then
+    function globals.table.getn(list) return #list end
+    function globals.table.foreach(list, called) for k, v in pairs(list) do called(k, v) end end
+end
+if host.lua == "5.1" then
+    function globals.math.mod(a, b) return math.fmod(a, b) end
 end
 
 globals.os = copy(os, "clock date difftime time")

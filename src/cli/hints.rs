@@ -82,6 +82,9 @@ fn about_evaluation(error: &EvaluationError) -> Option<String> {
         EvaluationError::Lua { message, .. } if message.contains("call a nil value (global") => {
             "the modulefile calls what Lmod itself does not have: functions of a site's own SitePackage.lua are not known here; export without this module"
         }
+        EvaluationError::NoCommands { .. } => {
+            "if you trust the modulefile, export without --no-commands; else without this module"
+        }
         EvaluationError::Lua { .. } | EvaluationError::Exit { .. } => {
             "the modulefile is at fault: tell who maintains it, or export without this module"
         }

@@ -105,8 +105,7 @@ impl Evaluator<'_> {
     ) -> mlua::Result<Output> {
         self.shell_text(function, text.to_owned());
         if self.request.options.no_commands && !matches!(function, "userInGroup" | "myConfig") {
-            let message = format!("{function} would run the command `{text}`, and none may run");
-            return Err(self.refuse(message));
+            return Err(self.forbid_command(function, text));
         }
         self.runner.count.set(self.runner.count.get() + 1);
         if self.runner.count.get() > MOST_COMMANDS {

@@ -67,6 +67,23 @@ pub enum EvaluationError {
         /// The loads that led there.
         chain: Chain,
     },
+    /// The modulefile's result depends on a command, and [`super::Options::no_commands`] is set.
+    #[error(
+        "{} would run the command `{}`, and none may run{chain}{}",
+        Escaped(function), Escaped(command), Place(file, *line)
+    )]
+    NoCommands {
+        /// The function that would run it.
+        function: String,
+        /// The command, as the modulefile wrote it.
+        command: String,
+        /// The modulefile.
+        file: PathBuf,
+        /// Its line, where known.
+        line: Option<u32>,
+        /// The loads that led there.
+        chain: Chain,
+    },
     /// The modulefile or rc file is written in Tcl, and there is no `tclsh`.
     #[error(
         "a file in Tcl needs `tclsh`, which is not in PATH{chain}\n  in {}",
@@ -119,6 +136,7 @@ impl EvaluationError {
             Self::Refused { line, .. }
             | Self::Lua { line, .. }
             | Self::Exit { line, .. }
+            | Self::NoCommands { line, .. }
             | Self::Limit { line, .. } => *line = line.and_then(of),
             _ => {}
         }

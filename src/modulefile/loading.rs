@@ -381,6 +381,13 @@ impl Evaluator<'_> {
         let ((file, line), chain) = (vm::place(self), self.watch.chain());
         self.watch.end(EvaluationError::Refused { message, file, line, chain })
     }
+
+    /// The error of a modulefile that needs a command where none may run.
+    pub(super) fn forbid_command(&self, function: &str, command: &str) -> mlua::Error {
+        let ((file, line), chain) = (vm::place(self), self.watch.chain());
+        let (function, command) = (function.to_owned(), command.to_owned());
+        self.watch.end(EvaluationError::NoCommands { function, command, file, line, chain })
+    }
 }
 
 /// The entry of a module that begins to load.

@@ -4,13 +4,15 @@
 //! # what it shows
 //! path: mf more        directories of MODULEPATH, below the case (`mf` if not given)
 //! env: NAME=value      a variable to start with (repeatable; `$CASE` is the case's directory)
-//! lua: 5.1             the Lua that runs Lmod (Debian's 5.3 if not given)
+//! lua: 5.1 5.3         the Luas that run Lmod, each on its own (Debian's 5.3 if not given)
 //! load: A B/1          words of one `module load` (repeatable: each starts anew)
 //! live: WHY            depends on the machine: compared with the Lmod there, never with a record
 //! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use module_export::stack::LuaVersion;
 
 use super::oracle::{Load, differences, lmod_version};
 
@@ -37,17 +39,22 @@ pub(super) fn loads(case: &Path) -> Vec<Load> {
     let path: Vec<String> =
         path.split(' ').map(|name| case.join(name).display().to_string()).collect();
     let environment = lines("env");
-    let load = |words: String| {
+    let luas: Vec<Option<LuaVersion>> = match lines("lua").pop() {
+        Some(versions) => versions.split(' ').map(|lua| Some(lua.parse().unwrap())).collect(),
+        None => vec![None],
+    };
+    let load = |words: &str, lua| {
         let words: Vec<&str> = words.split(' ').filter(|word| !word.is_empty()).collect();
         let mut load = Load::new(&path.join(":"), &words);
-        load.lua = lines("lua").pop().map(|version| version.parse().unwrap());
+        load.lua = lua;
         for pair in &environment {
             let (name, value) = pair.split_once('=').unwrap();
             load = load.with(name, value);
         }
         load
     };
-    lines("load").into_iter().map(load).collect()
+    let all = lines("load");
+    luas.iter().flat_map(|lua| all.iter().map(|words| load(words, *lua))).collect()
 }
 
 /// Compares every sixth case.

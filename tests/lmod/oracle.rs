@@ -68,13 +68,22 @@ fn lmod_on(lua: LuaVersion) -> PathBuf {
         let copy = tempfile::tempdir().unwrap();
         let from = lmod();
         let from = from.parent().and_then(|libexec| libexec.parent()).unwrap();
-        copy_for(from, copy.path(), &lua.to_string());
+        copy_for(from, copy.path(), lua);
         copy
     });
     copy.path().join("libexec/lmod")
 }
 
-fn copy_for(from: &Path, to: &Path, lua: &str) {
+/// The program's name, and that of the directories where it looks for libraries.
+fn names_of(lua: LuaVersion) -> (String, String) {
+    match lua {
+        LuaVersion::LuaJit => ("luajit".to_owned(), "5.1".to_owned()),
+        other => (format!("lua{other}"), other.to_string()),
+    }
+}
+
+fn copy_for(from: &Path, to: &Path, lua: LuaVersion) {
+    let (program, libraries) = names_of(lua);
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let (source, target) = (entry.path(), to.join(entry.file_name()));
@@ -82,8 +91,8 @@ fn copy_for(from: &Path, to: &Path, lua: &str) {
         if source.is_dir() && entry.file_name() != "lib" {
             copy_for(&source, &target, lua);
         } else if let Ok(text) = fs::read_to_string(&source) {
-            let text = text.replace("lua5.3", &format!("lua{lua}"));
-            fs::write(&target, text.replace("lua/5.3", &format!("lua/{lua}"))).unwrap();
+            let text = text.replace("lua5.3", &program);
+            fs::write(&target, text.replace("lua/5.3", &format!("lua/{libraries}"))).unwrap();
             fs::set_permissions(&target, fs::metadata(&source).unwrap().permissions()).unwrap();
         }
     }
@@ -115,7 +124,7 @@ impl Load {
     #[allow(clippy::disallowed_methods, reason = "a switch of the test run")]
     pub(super) fn can_run(&self) -> bool {
         let Some(lua) = self.lua else { return true };
-        let program = format!("/usr/bin/lua{lua}");
+        let program = format!("/usr/bin/{}", names_of(lua).0);
         let there = PathBuf::from(&program).exists();
         assert!(there || std::env::var("REQUIRE_TOOLS").is_err(), "no {program}");
         if !there {

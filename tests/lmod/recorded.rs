@@ -116,7 +116,8 @@ fn behaviours() -> Vec<Recordable> {
         let case = top.file_name().unwrap().to_string_lossy().into_owned();
         let mut seen = BTreeMap::new();
         for load in behaviour::loads(&top) {
-            let name = format!("{case}: {}", load.words.join(" "));
+            let lua = load.lua.map_or_else(String::new, |lua| format!(" by Lua {lua}"));
+            let name = format!("{case}: {}{lua}", load.words.join(" "));
             // The same words may be loaded twice, in other environments.
             let count = seen.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
             let name = if *count > 1 { format!("{name} ({count})") } else { name };

@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(
     lmod zsh fish ksh tcsh              # the shells and Lmod that the hooks are tested in
-    lua5.1                              # a second Lua to run Lmod by
+    lua5.1 lua5.2 luajit                # other Luas to run Lmod by
     tcl                                 # Tcl modulefiles
     squashfs-tools squashfuse skopeo    # read our images back
     fakeroot tmux busybox-static

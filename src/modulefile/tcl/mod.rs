@@ -155,8 +155,7 @@ impl Evaluator<'_> {
         let [_, function, text] = record else { return Ok(()) };
         self.shell_text(function, text.clone());
         if self.request.options.no_commands {
-            let message = format!("{function} would run the command `{text}`, and none may run");
-            return Err(self.refuse(message));
+            return Err(self.forbid_command(function, text));
         }
         Ok(())
     }

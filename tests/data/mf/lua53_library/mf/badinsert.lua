@@ -1,1 +1,0 @@
-local t = {} table.insert(t, 1, 2, 3)

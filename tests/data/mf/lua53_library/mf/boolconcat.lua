@@ -1,1 +1,0 @@
-setenv("A", "x" .. true)

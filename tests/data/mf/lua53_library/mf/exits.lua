@@ -1,1 +1,0 @@
-local text, status = capture("echo hello; exit 4") setenv("A", tostring(status))

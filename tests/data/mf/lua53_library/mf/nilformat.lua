@@ -1,1 +1,0 @@
-setenv("A", string.format("%s", nil))

@@ -1,5 +1,0 @@
-setenv("EXECUTE", tostring(os.execute("exit 3")))
-setenv("FALSE", tostring(os.execute("false") == 256))
-local text, status = capture("echo hello; exit 4")
-setenv("CAPTURE", (text:gsub("\n", "/")) .. tostring(status))
-setenv("SUB", subprocess("printf '%s' x"))

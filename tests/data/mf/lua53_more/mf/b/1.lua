@@ -1,1 +1,0 @@
-for i, name in ipairs({ "x", "y" }) do setenv("V" .. i, name .. i / 1) end setenv("G", (("x.y"):gsub(".", { x = 1 }))) setenv("B", tostring(1e15) .. "|" .. 1e16 .. "|" .. 0.1 + 0.2 .. "|" .. 100000000000000)

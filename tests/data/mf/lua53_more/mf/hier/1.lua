@@ -1,1 +1,0 @@
-local h = hierarchyA(myModuleFullName(), 1) setenv("H", #h .. "/" .. type(h[1]))

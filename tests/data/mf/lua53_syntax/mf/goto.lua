@@ -1,3 +1,0 @@
-goto done
-setenv("A","1")
-::done::

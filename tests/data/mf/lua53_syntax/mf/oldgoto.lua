@@ -1,1 +1,0 @@
-local t = { x = 1 } setenv("A", t.x .. "") ; setenv("B", "1")

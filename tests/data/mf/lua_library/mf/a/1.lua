@@ -1,0 +1,13 @@
+setenv("REP", ("ab"):rep(2, ","))
+setenv("PERCENT", (("a.b"):gsub("%.", "%-")))
+setenv("NAN", tostring(tonumber("nan") ~= nil) .. tostring(tonumber("inf")) .. tostring(tonumber("0x1F")))
+setenv("FORMATQ", ("%s|%5s|%-5s|"):format("x", 12.0, 3))
+local t = { 1, 2 }
+table.insert(t, 5, "five")
+setenv("T5", t[5])
+setenv("REMOVED", tostring((table.remove(t, 9))))
+setenv("TYPES", type(string.gmatch) .. type(("").gfind) .. type(string.pack) .. type(("").pack))
+setenv("LOADSTRING", type(loadstring))
+setenv("PCALL", tostring((pcall(function() return nil .. "x" end))))
+setenv("NUMCMP", tostring("10" == 10) .. tostring(10 == 10.0))
+setenv("BINARY", tostring(tonumber("0b101")))
