@@ -321,7 +321,7 @@ loaded.Version = {
 loaded.Hook, loaded.Sandbox = site.hook, true
 loaded.i18n = globals.i18n
 loaded.declare = true
-for name in ([[strict sandbox string_utils string_util utils cmdfuncs lmod_system_execute parseVersion capture
+for name in ([[strict sandbox string_utils utils cmdfuncs lmod_system_execute parseVersion capture
     serializeTbl myGlobals TermWidth fileOps colorize deepcopy pairsByKeys loadModuleFile modfuncs inherits
     StandardPackage convertToCanonical UUIDString mergeEnvVars pager]]):gmatch("%S+") do
     if loaded[name] == nil then loaded[name] = true end

@@ -207,7 +207,7 @@ if since(9, 2, 6) then
         end
         return nil
     end
-    function sandbox.myModuleUsrAndAliasName() return host.myModuleUsrName(), host.myModuleUsrName() end
+    function sandbox.myModuleUsrAndAliasName() return host.myModuleUsrName(), host.myModuleAliasName() end
 end
 
 ---- Subsets of libraries

@@ -108,7 +108,7 @@ fn printed(evaluation: &Evaluation, format: EnvFormat) -> anyhow::Result<String>
         let modules = evaluation
             .modules
             .iter()
-            .map(|module| json!({ "name": module.full_name, "file": module.file }));
+            .map(|module| json!({ "name": module.listed_name, "file": module.file }));
         let document =
             json!({ "modules": modules.collect::<Vec<_>>(), "env": evaluation.environment });
         return Ok(serde_json::to_string_pretty(&document)? + "\n");

@@ -39,8 +39,6 @@ pub(super) struct Evaluator<'a> {
     pub(super) site: OnceCell<Table>,
     /// The site's files by the number in their name in Lua.
     pub(super) site_files: RefCell<Vec<PathBuf>>,
-    /// Modules that `forbid{}` names, whether it forbids them now or not.
-    pub(super) forbid_names: RefCell<BTreeSet<String>>,
     /// What of the site's files could not be honoured.
     pub(super) left_out: RefCell<Vec<String>>,
     /// Lmod's settings that the site's files have assigned; `None` is off.
@@ -65,7 +63,7 @@ impl<'a> Evaluator<'a> {
         observe: &'a mut dyn FnMut(Event),
     ) -> Self {
         let rules = Rules::new(&request.lmod_version, &request.environment);
-        let names = Names::new(rules::name_rules(&rules, &request.environment));
+        let names = vm::names(lua, rules::name_rules(&rules, &request.environment));
         let watch = Watch::new(request.limits, rules.have(Feature::EvaluationsCounted));
         Self {
             lua,
@@ -79,7 +77,6 @@ impl<'a> Evaluator<'a> {
             sandbox: OnceCell::new(),
             site: OnceCell::new(),
             site_files: RefCell::default(),
-            forbid_names: RefCell::default(),
             left_out: RefCell::default(),
             assigned: RefCell::default(),
             asked: RefCell::default(),
@@ -103,6 +100,7 @@ impl<'a> Evaluator<'a> {
                 self.must_be_loaded()?;
                 self.restored()?;
                 self.end_site()?;
+                self.refuse_unprintable()?;
                 self.run_executes()
             })
         });
@@ -296,6 +294,20 @@ impl<'a> Evaluator<'a> {
         Err(self.refuse(message))
     }
 
+    /// A variable whose name begins with a dash comes first in what Lmod prints, and is an option
+    /// to the shell that evaluates it.
+    fn refuse_unprintable(&self) -> mlua::Result<()> {
+        let state = self.state.borrow();
+        let name = state.set_names().find(|name| name.starts_with('-')).cloned();
+        drop(state);
+        match name {
+            Some(name) => Err(self.refuse(format!(
+                "it sets a variable called `{name}`: no shell evaluates what Lmod then prints"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn missing(&self, name: &str) -> Missing {
         Missing { name: name.to_owned(), near: self.names.borrow().near(name) }
     }
@@ -321,7 +333,8 @@ impl<'a> Evaluator<'a> {
             .map(|(name, value)| (name, printed(value)))
             .collect();
         let order = state.in_order();
-        let modules = order.iter().filter_map(|name| loaded_module(&state, name)).collect();
+        let modules =
+            order.iter().filter_map(|name| loaded_module(&state, name, &self.rules)).collect();
         Evaluation {
             modules,
             environment,
@@ -351,7 +364,7 @@ fn is_internal(name: &str) -> bool {
         || matches!(name, "LOADEDMODULES" | "_LMFILES_")
 }
 
-fn loaded_module(state: &State, short_name: &str) -> Option<LoadedModule> {
+fn loaded_module(state: &State, short_name: &str, rules: &Rules) -> Option<LoadedModule> {
     let entry: &Entry = state.module(short_name).filter(|one| one.status == Status::Active)?;
     let full_name = |name: &&String| state.module(name).map(|entry| entry.full_name.clone());
     let mut dependencies: Vec<&String> = entry.dependencies.keys().collect();
@@ -359,6 +372,8 @@ fn loaded_module(state: &State, short_name: &str) -> Option<LoadedModule> {
     Some(LoadedModule {
         short_name: short_name.to_owned(),
         full_name: entry.full_name.clone(),
+        listed_name: if rules.lists_user_names { &entry.user_name } else { &entry.full_name }
+            .clone(),
         user_name: entry.user_name.clone(),
         file: entry.file.clone(),
         stack_depth: entry.stack_depth,

@@ -43,6 +43,10 @@ pub(super) enum Feature {
     PatternsIgnored,
     /// `hide` and `forbid` in rc files.
     Hide,
+    /// `LMOD_SHOW_HIDDEN`.
+    ShowHidden,
+    /// `hideRegex` and `forbidRegex` in rc files.
+    HidePatterns,
     /// Conflicts of loaded modules count (where a site says so).
     DownstreamConflicts,
     /// Calls in table form with `modeA`; arguments are checked by type, number and key.
@@ -156,7 +160,7 @@ impl Feature {
             Self::AllDirectories => (8, 7, 45),
             Self::PatternsIgnored | Self::SourcedElements => (8, 7, 49),
             Self::Hide => (8, 7, 50),
-            Self::DownstreamConflicts => (8, 7, 54),
+            Self::DownstreamConflicts | Self::ShowHidden => (8, 7, 54),
             Self::UnloadHookNames
             | Self::ShortestFirst
             | Self::TclShellCompared
@@ -170,7 +174,7 @@ impl Feature {
             Self::MarkedBetween => (8, 7, 64),
             Self::PartialDirectories => (8, 7, 65),
             Self::TopStaysRequired | Self::ForgetsUnfound | Self::TclHelp => (8, 7, 66),
-            Self::TclRcPatterns => (9, 0, 6),
+            Self::TclRcPatterns | Self::HidePatterns => (9, 0, 6),
             Self::ConfigurationSearched => (9, 0, 7),
             Self::BlanksKept | Self::BlankDirectories => (9, 2, 3),
             Self::UndoneStaysVisible

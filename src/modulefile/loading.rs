@@ -130,8 +130,7 @@ impl Evaluator<'_> {
     fn load_file(&self, name: &Name, file: &Path) -> mlua::Result<()> {
         let Some(resolved) = name.resolved.clone() else { return Ok(()) };
         let (short_name, full_name) = (resolved.short_name.clone(), resolved.full_name());
-        let forbidden = self.names.borrow().is_forbidden(&full_name);
-        if self.site_forbids(name, forbidden)? {
+        if self.is_forbidden(name)? {
             return Err(self.refuse(format!("`{full_name}` may not be loaded at this site")));
         }
         self.state.borrow_mut().push_frame(name);

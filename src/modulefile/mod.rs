@@ -203,6 +203,9 @@ pub struct LoadedModule {
     pub short_name: String,
     /// `GCC/13.2.0`; equal to the short name for a module without version.
     pub full_name: String,
+    /// As `LOADEDMODULES` has it: the full name, unless the site has dots of hidden versions left
+    /// out (`LMOD_DOT_HIDDEN_LOAD_ALIAS`); then as it was asked for.
+    pub listed_name: String,
     /// As it was asked for: `GCC`.
     pub user_name: String,
     /// The modulefile.

@@ -24,6 +24,8 @@ pub(super) enum Realm {
 pub(super) struct Name {
     /// As typed; after a look-up with aliases resolved.
     pub(super) user: String,
+    /// The alias or virtual module by which it was named.
+    pub(super) alias: Option<String>,
     pub(super) realm: Realm,
     pub(super) choice: Choice,
     /// What it means, once looked up.
@@ -43,6 +45,10 @@ pub(super) struct Resolved {
     pub(super) file: Option<PathBuf>,
     pub(super) weight: String,
     pub(super) stack_depth: u32,
+    /// Whether rc files name it as forbidden, and if so, whether it is now.
+    pub(super) forbidden: Option<bool>,
+    /// Whether it was named without the dots that hide it.
+    pub(super) undotted: bool,
 }
 
 impl Resolved {
@@ -62,7 +68,7 @@ impl Name {
     pub(super) fn choosing(realm: Realm, name: &str, choice: Choice) -> Self {
         let user = name.trim().trim_end_matches('/');
         let user = user.strip_suffix(".lua").unwrap_or(user).to_owned();
-        Self { user, realm, choice, resolved: None, depends: false, unfit: false }
+        Self { user, alias: None, realm, choice, resolved: None, depends: false, unfit: false }
     }
 
     /// Forgets what the name meant.
@@ -157,6 +163,8 @@ impl State {
             weight: entry.weight.clone(),
             stack_depth: entry.stack_depth,
             short_name,
+            forbidden: None,
+            undotted: false,
         })
     }
 
@@ -218,9 +226,14 @@ impl Evaluator<'_> {
         }
         self.scan_modulepath()?;
         let resolved = self.names.borrow().resolve(&name.user);
-        name.user = resolved.map_err(|fault| self.refuse(fault.to_string()))?;
+        let resolved = resolved.map_err(|fault| self.refuse(fault.to_string()))?;
+        let typed = std::mem::replace(&mut name.user, resolved);
+        if typed != name.user {
+            name.alias = Some(typed.clone());
+        }
         self.ask_what_is_visible(&name.user)?;
-        let found = self.names.borrow().find(&name.user, &name.choice);
+        let found =
+            self.names.borrow().find((&typed, name.alias.as_deref()), &name.user, &name.choice);
         let found = found.map_err(|fault| self.refuse(fault.to_string()))?;
         name.unfit = found.as_ref().is_some_and(|found| found.chosen.is_none())
             && self.rules.have(Feature::ForgetsUnfound);
@@ -230,19 +243,28 @@ impl Evaluator<'_> {
     }
 
     fn accept(&self, name: &mut Name, found: super::names::Found, depth: u32) -> Resolved {
-        let mut resolved =
-            Resolved { short_name: found.short_name, stack_depth: depth, ..Resolved::default() };
+        let mut resolved = Resolved {
+            short_name: found.short_name,
+            stack_depth: depth,
+            forbidden: found.forbidden,
+            ..Resolved::default()
+        };
         if let Some(chosen) = found.chosen {
+            resolved.undotted = chosen.hidden_version.is_some();
             resolved.version = chosen.hidden_version.or_else(|| chosen.version.clone());
             resolved.file = Some(chosen.path);
             resolved.weight = chosen.weight;
             let chose = name.choice != Choice::Match;
-            let newer = self.rules.have(Feature::WholeUserName) && name.user != resolved.short_name;
+            let stands = found.stands_for.is_some();
+            name.alias = found.stands_for.or(name.alias.take());
+            let newer = self.rules.have(Feature::WholeUserName)
+                && (stands || name.user != resolved.short_name);
             if chose || newer {
                 let typed = found.version.filter(|_| self.rules.have(Feature::DotHiddenAlias));
                 let version = chosen.version.or(typed);
                 name.user = Resolved { version, ..resolved.clone() }.full_name();
             }
+            resolved.version = chosen.shown_version.or(resolved.version);
         }
         resolved
     }
@@ -267,6 +289,8 @@ impl Evaluator<'_> {
             file: Some(pin.file.clone()),
             weight: weight(&pin.full_name, &pin.short_name),
             stack_depth: 0,
+            forbidden: None,
+            undotted: false,
         })
     }
 }

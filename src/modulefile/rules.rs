@@ -37,6 +37,9 @@ pub(super) struct Rules {
     pub(super) auto_handling: bool,
     /// A module may not be loaded if a loaded one conflicts with it.
     pub(super) downstream_conflicts: bool,
+    /// `LOADEDMODULES` has names as they were asked for (`LMOD_DOT_HIDDEN_LOAD_ALIAS`, unless
+    /// `LMOD_PIN_VERSIONS`).
+    pub(super) lists_user_names: bool,
     /// Variables that keep the value they have outside (`LMOD_QUARANTINE_VARS`).
     pub(super) quarantine: BTreeSet<String>,
     /// Lua text of the patterns of names that a site ignores (`LMOD_FILE_IGNORE_PATTERNS`).
@@ -76,6 +79,9 @@ impl Rules {
             auto_handling: exactly("MODULES_AUTO_HANDLING")
                 || environment.get("MODULES_AUTO_HANDLING").is_some_and(|value| value == "1"),
             downstream_conflicts: exactly("LMOD_DOWNSTREAM_CONFLICTS"),
+            lists_user_names: since(Feature::DotHiddenAlias)
+                && yes("LMOD_DOT_HIDDEN_LOAD_ALIAS")
+                && !yes("LMOD_PIN_VERSIONS"),
             quarantine: environment
                 .get("LMOD_QUARANTINE_VARS")
                 .map(|names| names.split(':').map(str::to_owned).collect())
@@ -210,10 +216,18 @@ pub(super) fn name_rules(rules: &Rules, environment: &Variables) -> NameRules {
         exact_match: yes("LMOD_EXACT_MATCH", false),
         extended_default: yes("LMOD_EXTENDED_DEFAULT", true),
         without_dots: yes("LMOD_DOT_HIDDEN_LOAD_ALIAS", false),
+        show_hidden: rules.have(Feature::ShowHidden)
+            && shows_hidden(environment.get("LMOD_SHOW_HIDDEN").map_or("no", String::as_str)),
         find_first: yes("LMOD_TMOD_FIND_FIRST", false),
         only_lua: !yes("LMOD_ALLOW_TCL_MFILES", true),
         max_depth: max_depth(environment.get("LMOD_MAXDEPTH").map_or("", String::as_str)),
     }
+}
+
+/// Whether hidden modules are shown to loads, too: unless only to commands that are named.
+fn shows_hidden(setting: &str) -> bool {
+    let setting = setting.to_lowercase();
+    setting.split(':').any(|one| !matches!(one, "no" | "spider" | "list" | "avail"))
 }
 
 /// `/path:2;/other:1`.

@@ -6,7 +6,6 @@ use mlua::{IntoLuaMulti, Table, Value};
 
 use super::evaluator::Evaluator;
 use super::features::Feature;
-use super::names::Names;
 use super::naming::Name;
 use super::rules::{self, Rules};
 use super::vm;
@@ -121,7 +120,8 @@ impl Evaluator<'_> {
                 }
             }
             self.rules.settle(Rules::new(&self.request.lmod_version, &environment));
-            *self.names.borrow_mut() = Names::new(rules::name_rules(&self.rules, &environment));
+            let rules = rules::name_rules(&self.rules, &environment);
+            self.names.replace(vm::names(self.lua, rules));
         }
         Ok(())
     }
@@ -280,17 +280,16 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    /// Whether a module that rc files forbid, or not, is so in the eyes of the site's hook.
-    pub(super) fn site_forbids(&self, name: &Name, forbidden: bool) -> mlua::Result<bool> {
-        let Some(resolved) = &name.resolved else { return Ok(forbidden) };
-        let named = |name: &str| self.forbid_names.borrow().contains(name);
-        let full_name = resolved.full_name();
-        let known = named(&resolved.short_name) || named(&full_name);
-        if !known || !self.has_hook("isForbiddenHook")? {
-            return Ok(forbidden);
+    /// Whether a module is forbidden, by rc files and in the eyes of the site's hook, which is asked
+    /// about those that rc files name.
+    pub(super) fn is_forbidden(&self, name: &Name) -> mlua::Result<bool> {
+        let forbidden = name.resolved.as_ref().and_then(|resolved| resolved.forbidden);
+        let Some(now) = forbidden else { return Ok(false) };
+        if !self.has_hook("isForbiddenHook")? {
+            return Ok(now);
         }
         let call = self.name_data(name)?;
-        call.set("forbiddenState", if forbidden { "forbid" } else { "normal" })?;
+        call.set("forbiddenState", if now { "forbid" } else { "normal" })?;
         self.hook("isForbiddenHook", &call)?;
         let state: Value = call.get("forbiddenState")?;
         Ok(state.as_string().is_some_and(|state| state == "forbid"))

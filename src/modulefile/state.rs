@@ -66,6 +66,8 @@ pub(super) struct Frame {
     pub(super) full_name: String,
     pub(super) version: Option<String>,
     pub(super) user_name: String,
+    /// Whether it was named without the dots that hide it.
+    pub(super) undotted: bool,
     pub(super) file: PathBuf,
     serial: u64,
     journal: usize,
@@ -184,6 +186,7 @@ impl State {
             short_name: resolved.short_name,
             version: resolved.version,
             user_name: name.user.clone(),
+            undotted: resolved.undotted,
             file: resolved.file.unwrap_or_default(),
             serial: self.serial,
             journal: self.journal.len(),
@@ -379,6 +382,12 @@ impl State {
         self.edit(rules, name, ":", |variable| variable.set(value));
         let (origin, variable) = (origin.to_owned(), name.to_owned());
         self.changes.push(Change { origin, variable, operation });
+    }
+
+    /// Names of variables that have been used and are set.
+    pub(super) fn set_names(&self) -> impl Iterator<Item = &String> {
+        let set = self.variables.iter().filter(|(_, tracked)| tracked.value.value().is_some());
+        set.map(|(name, _)| name)
     }
 
     /// Final values of all variables used, and the changes.

@@ -14,7 +14,7 @@ use super::error::EvaluationError;
 use super::evaluator::Evaluator;
 use super::features::Feature;
 use super::limits::Signal;
-use super::names::rc;
+use super::names::{NameRules, Names, rc};
 
 /// The name under which Lua knows every modulefile.
 const CHUNK: &str = "modulefile";
@@ -48,6 +48,21 @@ pub(super) fn translate<'t>(evaluator: &Evaluator, text: &'t [u8]) -> mlua::Resu
         let message = format!("{CHUNK}:{}: {refused}", refused.line);
         mlua::Error::SyntaxError { message, incomplete_input: false }
     })
+}
+
+/// Names that the machine matches with patterns.
+pub(super) fn names(lua: &Lua, rules: NameRules) -> Names {
+    let mut names = Names::new(rules);
+    let machine = lua.clone();
+    names.match_by(Box::new(move |name, pattern| matches(&machine, name, pattern)));
+    names
+}
+
+/// Whether `name` has a part that the Lua pattern matches; if the pattern is none, why.
+fn matches(lua: &Lua, name: &str, pattern: &str) -> Result<bool, String> {
+    let find = || lua.globals().get::<mlua::Table>("string")?.get::<Function>("find");
+    let found = find().and_then(|find| find.call::<Option<i64>>((name, pattern)));
+    found.map(|at| at.is_some()).map_err(|error| message(&error).0)
 }
 
 /// The text of a modulefile as a function whose globals are the sandbox's.

@@ -324,7 +324,9 @@ def comparable(variables):
 def real(lmod, case):
     """What real Lmod does: the environment, or `None` with what it says."""
     script = (
-        f'text=$({lmod} bash load "$@"); eval "$text"; status=$?; unset text; '
+        f'text=$({lmod} bash load "$@"); code=$?; eval "$text"; status=$?; '
+        # An Lmod that ends by a Lua error prints nothing.
+        'test -n "$text" || status=$code; unset text code; '
         "printf '\\0@@%s\\0' $status; unset status; exec env -0"
     )
     try:

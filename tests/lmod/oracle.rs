@@ -162,7 +162,7 @@ impl Load {
         }
         let join = |texts: Vec<String>| texts.join(":");
         if !evaluation.modules.is_empty() {
-            let names = evaluation.modules.iter().map(|one| one.full_name.clone()).collect();
+            let names = evaluation.modules.iter().map(|one| one.listed_name.clone()).collect();
             environment.insert("LOADEDMODULES".to_owned(), join(names));
             let files: Vec<PathBuf> =
                 evaluation.modules.iter().map(|one| one.file.clone()).collect();

@@ -44,18 +44,21 @@ pub(super) fn install_rc<'env>(
         add(Some(Line::Alias { name, target }))
     })?;
     if evaluator.rules.have(Feature::RcVirtual) {
-        // A virtual module is an alias of a hidden one.
         host.define("module_virtual", move |_, (name, target): (String, String)| {
-            add(Some(Line::Alias { name, target: target.clone() }))?;
-            add(Some(Line::Hide(target)))
+            add(Some(Line::Virtual { name, target }))
         })?;
     }
     host.define("hide_version", move |_, name: String| add(Some(Line::Hide(name))))?;
     host.define("hide_modulefile", move |_, path: String| add(Some(Line::Hide(path))))?;
-    if evaluator.rules.have(Feature::Hide) {
-        for (name, forbids) in [("hide", false), ("forbid", true)] {
+    for (name, since) in [
+        ("hide", Feature::Hide),
+        ("forbid", Feature::Hide),
+        ("hideRegex", Feature::HidePatterns),
+        ("forbidRegex", Feature::HidePatterns),
+    ] {
+        if evaluator.rules.have(since) {
             host.define(name, move |_, what: Value| {
-                let said = evaluator.conditional(forbids, &what)?;
+                let said = evaluator.conditional(name, &what)?;
                 lines.borrow_mut().extend(said);
                 Ok(())
             })?;

@@ -3,7 +3,7 @@
 use mlua::{Table, Value};
 
 use super::super::evaluator::Evaluator;
-use super::super::names::rc::Line;
+use super::super::names::rc::{Hiding, Line, Says};
 use super::{string, text};
 
 /// A moment as rc files write it: a date, or a date with hours and minutes, in local time.
@@ -14,45 +14,68 @@ return os.time{ year = year, month = month, day = day, hour = tonumber(hour) or 
     sec = 0, isdst = os.date("*t").isdst }
 "#;
 
-/// Keys that `hide` and `forbid` know.
-const KEYS: [&str; 12] = [
-    "name",
-    "before",
-    "after",
-    "userA",
-    "groupA",
-    "notUserA",
-    "notGroupA",
-    "kind",
-    "hidden_loaded",
-    "message",
-    "nearly_message",
-    "nameA",
+/// Keys that all of them know, with Lua's types; `table` stands for a list of texts.
+const COMMON: [(&str, &str); 8] = [
+    ("name", "string"),
+    ("nameA", "table"),
+    ("before", "string"),
+    ("after", "string"),
+    ("userA", "table"),
+    ("groupA", "table"),
+    ("notUserA", "table"),
+    ("notGroupA", "table"),
 ];
 
+/// Keys of hiding only.
+const HIDING: [(&str, &str); 2] = [("kind", "string"), ("hidden_loaded", "boolean")];
+
+/// Keys of forbidding only.
+const FORBIDDING: [(&str, &str); 2] = [("message", "string"), ("nearly_message", "string")];
+
 impl Evaluator<'_> {
-    /// What `hide{…}` or `forbid{…}` says to this user at this time.
-    pub(super) fn conditional(&self, forbids: bool, what: &Value) -> mlua::Result<Vec<Line>> {
-        let function = if forbids { "forbid" } else { "hide" };
+    /// What `hide{…}`, `forbid{…}` or one of the same for patterns says to this user at this time.
+    pub(super) fn conditional(&self, function: &str, what: &Value) -> mlua::Result<Vec<Line>> {
         let Value::Table(table) = what else {
             return Err(self.refuse(format!("{function}: it needs a table")));
         };
+        let (hides, pattern) = (function.starts_with("hide"), function.ends_with("Regex"));
+        let own = if hides { HIDING } else { FORBIDDING };
         for pair in table.pairs::<Value, Value>() {
-            let key = string(&pair?.0).unwrap_or_default();
-            if !KEYS.contains(&key.as_str()) {
+            let (key, value) = pair?;
+            let key = string(&key).unwrap_or_default();
+            let Some((_, wanted)) = COMMON.iter().chain(&own).find(|(known, _)| *known == key)
+            else {
                 return Err(self.refuse(format!("{function}: it has no key `{key}`")));
+            };
+            let several = key == "name" && matches!(value, Value::Table(_));
+            if value.type_name() != *wanted && !several {
+                return Err(self.refuse(format!("{function}: `{key}` must be a {wanted}")));
             }
         }
-        if forbids {
-            self.forbid_names.borrow_mut().extend(names(table)?);
-        }
-        // One that can be chosen as ever, and is only left out of listings.
-        let soft = string(&table.raw_get("kind")?).as_deref() == Some("soft");
-        if (soft && !forbids) || !self.concerns(table)? || !self.is_time(table)? {
-            return Ok(Vec::new());
-        }
-        let make = if forbids { Line::Forbid } else { Line::Hide };
-        Ok(names(table)?.into_iter().map(make).collect())
+        let now = self.concerns(table)? && self.is_time(table)?;
+        let says = if hides {
+            Says::Hidden(self.hiding(function, table, now)?)
+        } else {
+            Says::Forbidden(now)
+        };
+        let names = names(table)?.into_iter();
+        Ok(names.map(|about| Line::Rule { about, pattern, says }).collect())
+    }
+
+    fn hiding(&self, function: &str, table: &Table, now: bool) -> mlua::Result<Hiding> {
+        let kind = string(&table.raw_get("kind")?);
+        let hiding = match kind.as_deref() {
+            Some("soft") => Hiding::Soft,
+            Some("hidden") => Hiding::Hidden,
+            Some("hard") => Hiding::Hard,
+            Some(kind) => {
+                return Err(self.refuse(format!("{function}: there is no kind `{kind}`")));
+            }
+            // Lmod forgets to say so of patterns, and then shows them to nobody.
+            None if function == "hideRegex" => Hiding::Hard,
+            None => Hiding::Hidden,
+        };
+        Ok(if now { hiding } else { Hiding::Not })
     }
 
     /// Whether the entry is for the user: listed, or nobody is and the user is not left out.
@@ -107,9 +130,11 @@ impl Evaluator<'_> {
 }
 
 fn names(table: &Table) -> mlua::Result<Vec<String>> {
-    match table.raw_get("name")? {
-        Value::Table(all) => strings(&all),
-        name => Ok(string(&name).into_iter().collect()),
+    let several = table.raw_get::<Option<Table>>("nameA")?;
+    match (table.raw_get("name")?, several) {
+        (Value::Table(all), _) | (Value::Nil, Some(all)) => strings(&all),
+        (Value::Nil, None) => Err(mlua::Error::RuntimeError("it names nothing".to_owned())),
+        (name, _) => Ok(string(&name).into_iter().collect()),
     }
 }
 

@@ -53,6 +53,10 @@ fn install_own<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Re
     host.define("myModuleFullName", move |_, ()| Ok(ev.frame().map(|one| one.full_name)))?;
     host.define("myModuleName", move |_, ()| Ok(ev.frame().map(|one| one.short_name)))?;
     host.define("myModuleUsrName", move |_, ()| Ok(ev.frame().map(|one| one.user_name)))?;
+    host.define("myModuleAliasName", move |_, ()| {
+        let name = |frame: Frame| if frame.undotted { frame.full_name } else { frame.user_name };
+        Ok(ev.frame().map(name))
+    })?;
     host.define("myModuleVersion", move |lua, ()| {
         match ev.frame().and_then(|frame| frame.version) {
             Some(version) => Ok(Value::String(lua.create_string(version)?)),

@@ -33,12 +33,18 @@ impl Marks {
         parts.entry(rest.to_owned()).or_default().mark = Some(mark);
     }
 
+    /// Whether the name is marked.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.whole.contains_key(name)
+    }
+
     /// Marks by full name.
     pub(super) fn whole(&self) -> &BTreeMap<String, char> {
         &self.whole
     }
 
-    /// Marks candidates of the module `short_name`. Where a part of the short name is not among
+    /// Marks candidates of the module `short_name`; `target_of_virtual` is told a directory of
+    /// `MODULEPATH` and the name of what may be a virtual module. Where a part of the short name is not among
     /// the marked ones, Lmod goes on with the next part all the same.
     ///
     /// # Errors
@@ -47,6 +53,7 @@ impl Marks {
         &self,
         short_name: &str,
         blocks: &mut [Vec<Candidate>],
+        target_of_virtual: &dyn Fn(&str, &str) -> Option<String>,
     ) -> Result<(), Fault> {
         let mut parts = &self.parts;
         let mut found = false;
@@ -69,7 +76,17 @@ impl Marks {
         let mut versions = BTreeMap::new();
         collect(parts, "", &mut versions);
         for candidate in blocks.iter_mut().flatten() {
-            let mark = candidate.version.as_ref().and_then(|version| versions.get(version));
+            let Some(version) = &candidate.version else { continue };
+            // A virtual module's mark is that of what it stands for.
+            let stands_for = |marked: &String| {
+                let target = target_of_virtual(&candidate.place, &format!("{short_name}/{marked}"));
+                target.as_deref().and_then(|target| target.split_once('/'))
+                    == Some((short_name, version.as_str()))
+            };
+            let mark = versions.get(version).or_else(|| {
+                let mut marks = versions.iter().filter(|(marked, _)| stands_for(marked));
+                marks.next().map(|(_, mark)| mark)
+            });
             if let Some(mark) = mark {
                 candidate.weight = mark_last(&candidate.weight, *mark);
             }

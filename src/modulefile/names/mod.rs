@@ -1,6 +1,7 @@
 //! From names to modulefiles, as `MODULEPATH` and rc files say.
 
 mod groups;
+mod hiding;
 mod marks;
 mod near;
 pub(crate) mod rc;
@@ -36,6 +37,8 @@ pub(crate) struct NameRules {
     pub(crate) extended_default: bool,
     /// `x/1` may mean `x/.1` (`LMOD_DOT_HIDDEN_LOAD_ALIAS`).
     pub(crate) without_dots: bool,
+    /// What is hidden can be chosen like the rest (`LMOD_SHOW_HIDDEN`).
+    pub(crate) show_hidden: bool,
     /// The first directory always decides (`LMOD_TMOD_FIND_FIRST`).
     pub(crate) find_first: bool,
     /// Tcl modulefiles are not there (`LMOD_ALLOW_TCL_MFILES=no`).
@@ -111,6 +114,10 @@ pub(crate) struct Found {
     pub(crate) version: Option<String>,
     /// The modulefile chosen, if any version fits.
     pub(crate) chosen: Option<Candidate>,
+    /// Whether rc files name it as forbidden, and if so, whether it is now.
+    pub(crate) forbidden: Option<bool>,
+    /// The virtual module for which it stands, as no other version of the module was found.
+    pub(crate) stands_for: Option<String>,
 }
 
 /// All that is known about names: scanned directories and rc files.
@@ -133,11 +140,27 @@ pub(crate) struct Names {
     hidden: OnceCell<BTreeSet<String>>,
     /// Modulefiles that the site's hook hides.
     hidden_by_site: BTreeSet<PathBuf>,
+    /// How patterns are matched.
+    matcher: Option<Patterns>,
+}
+
+/// How patterns are matched.
+struct Patterns(hiding::Matcher);
+
+impl std::fmt::Debug for Patterns {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("Patterns")
+    }
 }
 
 impl Names {
     pub(crate) fn new(rules: NameRules) -> Self {
         Self { nested: rules.find_first, rules, ..Self::default() }
+    }
+
+    /// Sets how names are matched with patterns of rc files.
+    pub(crate) fn match_by(&mut self, matcher: hiding::Matcher) {
+        self.matcher = Some(Patterns(matcher));
     }
 
     /// Sets the directories that are searched, in order.
@@ -185,30 +208,64 @@ impl Names {
         };
         for directory in std::mem::take(&mut self.unscanned) {
             let tree = tree::scan(Path::new(&directory), rules);
+            let blank = tree.blank_within.as_ref().filter(|_| rules.skip_blanks);
+            if let Some(place) = blank {
+                return Err(ScanError::Fault(place.clone(), Fault::BlankName));
+            }
             let max_depth = self.rules.max_depth.get(&directory).copied();
             let groups = groups::group(&directory, &tree, max_depth, rc_rules, read_rc)?;
             self.nested |= groups.nested;
+            for name in &groups.rc.virtual_defaults {
+                self.marks.add(name, '^');
+            }
             self.scanned.insert(directory, Rc::new(groups));
         }
         Ok(())
     }
 
-    /// Looks a name up in which aliases are resolved. `None` if no module is called so.
+    /// Looks a name up in which aliases are resolved; `typed` is the name before that, with the
+    /// alias by which the module is named, if it is. `None` if no module is called so.
     ///
     /// # Errors
     /// [`Fault`].
-    pub(crate) fn find(&self, name: &str, choice: &Choice) -> Result<Option<Found>, Fault> {
+    pub(crate) fn find(
+        &self,
+        (typed, alias): (&str, Option<&str>),
+        name: &str,
+        choice: &Choice,
+    ) -> Result<Option<Found>, Fault> {
+        let Some(mut found) = self.find_plainly(name, choice)? else { return Ok(None) };
+        if found.chosen.is_none()
+            && typed == found.short_name
+            && found.version.as_deref().unwrap_or("").is_empty()
+            && let Some(virtual_name) = self.highest_virtual(typed)?
+        {
+            let target = self.resolve(&virtual_name)?;
+            if let Some(again) = self.find_plainly(&target, choice)? {
+                found = Found { stands_for: Some(virtual_name), ..again };
+            }
+        }
+        if let Some(chosen) = &mut found.chosen {
+            found.forbidden = self.forbidden(chosen)?;
+            let stands_for = found.stands_for.as_deref().or(alias);
+            chosen.shown_version = self.shown_version(chosen, typed, stands_for)?;
+        }
+        Ok(Some(found))
+    }
+
+    fn find_plainly(&self, name: &str, choice: &Choice) -> Result<Option<Found>, Fault> {
         let early = !self.rules.have(Feature::MarksByPart);
         let none = BTreeMap::new();
         let marks = if early { self.marks.whole() } else { &none };
         let found = search::search(name, &self.places(), self.reading(), marks);
         let Some(mut candidates) = found else { return Ok(None) };
         if !early {
-            self.marks.apply(&candidates.short_name, &mut candidates.blocks)?;
+            let virtuals = |place: &str, name: &str| self.target_of_virtual(place, name);
+            self.marks.apply(&candidates.short_name, &mut candidates.blocks, &virtuals)?;
         }
         let chosen = self.choose(&candidates, choice)?.cloned();
         let Candidates { short_name, version, .. } = candidates;
-        Ok(Some(Found { short_name, version, chosen }))
+        Ok(Some(Found { short_name, version, chosen, forbidden: None, stands_for: None }))
     }
 
     /// The modulefile that `inherit` means in `file`.
@@ -240,11 +297,6 @@ impl Names {
         listed
     }
 
-    /// Whether the module may not be loaded.
-    pub(crate) fn is_forbidden(&self, full_name: &str) -> bool {
-        self.all_rc().iter().any(|rc| rc.forbidden.contains(full_name))
-    }
-
     fn choose<'a>(
         &self,
         candidates: &'a Candidates,
@@ -253,15 +305,23 @@ impl Names {
         let all = self.rules.have(Feature::AllDirectories);
         match choice {
             Choice::Match if self.rules.exact_match => {
-                Ok(candidates.exact().or_else(|| candidates.meta()))
+                let exact = candidates.exact(|one| self.can_be_named(one))?;
+                exact.map_or_else(
+                    || candidates.meta(|one| self.can_be_named(one)),
+                    |one| Ok(Some(one)),
+                )
             }
             Choice::Match => {
-                if let Some(exact) = candidates.exact() {
+                if let Some(exact) = candidates.exact(|one| self.can_be_named(one))? {
                     return Ok(Some(exact));
                 }
                 let counts = |one: &Candidate| self.counts(one, &one.weight);
                 let highest = candidates.highest(|one| &one.weight, counts, all)?;
-                Ok(self.has_version(candidates, highest).or_else(|| candidates.meta()))
+                let highest = self.has_version(candidates, highest);
+                highest.map_or_else(
+                    || candidates.meta(|one| self.can_be_named(one)),
+                    |one| Ok(Some(one)),
+                )
             }
             Choice::Latest => {
                 let counts = |one: &Candidate| self.counts(one, &one.plain_weight);
@@ -298,50 +358,6 @@ impl Names {
 
     fn counts(&self, candidate: &Candidate, weight: &str) -> Result<bool, Fault> {
         Ok(groups::is_marked(weight) || self.is_visible(candidate)?)
-    }
-
-    fn is_visible(&self, candidate: &Candidate) -> Result<bool, Fault> {
-        if self.is_hidden_by_site(&candidate.path) {
-            return Ok(false);
-        }
-        let name = &candidate.full_name;
-        if name.starts_with('.') || name.contains("/.") {
-            return Ok(false);
-        }
-        let path = candidate.path.to_string_lossy();
-        if !self.rules.have(Feature::Hide) {
-            let hidden = self.hidden_at_first_look()?;
-            return Ok(!hidden.contains(name) && !hidden.contains(path.as_ref()));
-        }
-        let place = self.scanned.get(candidate.place.as_ref());
-        let place = place.filter(|one| !self.forgotten.contains(&one.place));
-        let tables: Vec<&Tables> =
-            std::iter::once(&self.global).chain(place.map(|one| &one.rc)).collect();
-        let mut wanted = vec![name.as_str(), &path, path.strip_suffix(".lua").unwrap_or(&path)];
-        let version_length = candidate.version.as_ref().map_or(0, |one| one.len() + 1);
-        let short_length = name.len().saturating_sub(version_length);
-        let parents = name.match_indices('/').map(|(at, _)| at).filter(|at| *at >= short_length);
-        wanted.extend(parents.filter_map(|at| name.get(..at)));
-        for wanted in wanted {
-            let resolved = rc::resolve(wanted, &tables)?;
-            let hidden = |name: &str| tables.iter().any(|one| one.hidden.contains(name));
-            if hidden(&resolved) || (self.rules.have(Feature::RelativeTargets) && hidden(wanted)) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// What is hidden, as Lmod settled it once for all before it knew of kinds of hiding.
-    fn hidden_at_first_look(&self) -> Result<&BTreeSet<String>, Fault> {
-        if self.hidden.get().is_none() {
-            let tables = self.all_rc();
-            let keys = tables.iter().flat_map(|rc| &rc.hidden);
-            let hidden: Result<BTreeSet<String>, Fault> =
-                keys.map(|key| self.resolve(key)).collect();
-            drop(self.hidden.set(hidden?));
-        }
-        Ok(self.hidden.get_or_init(BTreeSet::new))
     }
 
     fn reading(&self) -> search::Reading {

@@ -19,12 +19,48 @@ pub(crate) enum Line {
         /// What it means.
         target: String,
     },
+    /// `module_virtual(name, target)`: an alias of a module that is hidden.
+    Virtual {
+        /// The new name.
+        name: String,
+        /// What it means.
+        target: String,
+    },
     /// `hide_version`, `hide_modulefile`: a full name or a path.
     Hide(String),
-    /// `forbid`: a full name.
-    Forbid(String),
+    /// `hide`, `forbid` and the like.
+    Rule {
+        /// A name, the path of a modulefile, or a pattern.
+        about: String,
+        /// Whether it is a pattern.
+        pattern: bool,
+        /// What of it.
+        says: Says,
+    },
     /// `set ModulesVersion` of a `.version`.
     Default(String),
+}
+
+/// What a rule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// It is hidden so.
+    Hidden(Hiding),
+    /// It is forbidden: now, or for others and at other times.
+    Forbidden(bool),
+}
+
+/// How something is hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hiding {
+    /// Not at all; not for this user at this time.
+    Not,
+    /// From listings only.
+    Soft,
+    /// It must be named in full.
+    Hidden,
+    /// It cannot be loaded.
+    Hard,
 }
 
 /// What the files of one place say together.
@@ -34,10 +70,18 @@ pub(crate) struct Tables {
     pub(crate) versions: BTreeMap<String, String>,
     /// Alias → name.
     pub(crate) aliases: BTreeMap<String, String>,
-    /// Full names and paths that are hidden.
-    pub(crate) hidden: BTreeSet<String>,
-    /// Full names that may not be loaded.
-    pub(crate) forbidden: BTreeSet<String>,
+    /// Virtual module → what it stands for.
+    pub(crate) virtuals: BTreeMap<String, String>,
+    /// Virtual modules that are marked as default.
+    pub(crate) virtual_defaults: Vec<String>,
+    /// Names and paths that are hidden.
+    pub(crate) hidden: BTreeMap<String, Hiding>,
+    /// Patterns of such.
+    pub(crate) hidden_patterns: BTreeMap<String, Hiding>,
+    /// Names and paths that may not be loaded, or not by others or at other times.
+    pub(crate) forbidden: BTreeMap<String, bool>,
+    /// Patterns of such.
+    pub(crate) forbidden_patterns: BTreeMap<String, bool>,
     /// Names marked as default, where the file is not of a directory of `MODULEPATH`.
     pub(crate) defaults: BTreeSet<String>,
 }
@@ -67,6 +111,10 @@ pub(crate) enum Fault {
     NoDirectory(String),
     /// A module is marked as default as if it were a version.
     MarkedModule(String),
+    /// An entry of a directory has only blanks for its name.
+    BlankName,
+    /// A pattern, and what is wrong with it.
+    Pattern(String, String),
 }
 
 impl std::fmt::Display for Fault {
@@ -80,6 +128,12 @@ impl std::fmt::Display for Fault {
             }
             Self::MarkedModule(name) => {
                 write!(f, "an rc file marks the module `{name}` as default, not a version of it")
+            }
+            Self::BlankName => {
+                f.write_str("it has an entry named by blanks: this Lmod never ends reading it")
+            }
+            Self::Pattern(pattern, reason) => {
+                write!(f, "an rc file has the pattern `{pattern}`: {reason}")
             }
         }
     }
@@ -95,19 +149,31 @@ impl Tables {
         for line in lines {
             match line {
                 Line::Version { module, names } => {
-                    let full_name = self.resolve(&scope.full(module)?, scope)?;
+                    let written = scope.full(module)?;
+                    let full_name = self.resolve(&written, scope)?;
                     if matches!(scope, Scope::Global) && !full_name.contains('/') {
                         continue;
                     }
                     for version in names {
-                        self.name_version(&full_name, version, &mut default);
+                        if version == "default" && self.is_virtual(&written, scope) {
+                            self.virtual_defaults.push(written.clone());
+                            default = Some(written.clone());
+                        } else {
+                            self.name_version(&full_name, version, &mut default);
+                        }
                     }
                 }
                 Line::Alias { name, target } => {
                     self.aliases.insert(scope.full(name)?, scope.target(target)?);
                 }
-                Line::Hide(what) => drop(self.hidden.insert(what.clone())),
-                Line::Forbid(what) => drop(self.forbidden.insert(what.clone())),
+                Line::Virtual { name, target } => {
+                    let (name, target) = (scope.full(name)?, scope.target(target)?);
+                    self.aliases.insert(name.clone(), target.clone());
+                    self.hidden.insert(target.clone(), Hiding::Hidden);
+                    self.virtuals.insert(name, target);
+                }
+                Line::Hide(what) => drop(self.hidden.insert(what.clone(), Hiding::Hidden)),
+                Line::Rule { about, pattern, says } => self.rule(about, *pattern, *says),
                 Line::Default(version) => default = Some(version.clone()),
             }
         }
@@ -121,6 +187,22 @@ impl Tables {
         } else if let Some((shorter, _)) = full_name.rsplit_once('/') {
             self.versions.insert(format!("{shorter}/{version}"), full_name.to_owned());
         }
+    }
+
+    fn rule(&mut self, about: &str, pattern: bool, says: Says) {
+        let about = about.to_owned();
+        match (says, pattern) {
+            (Says::Hidden(how), false) => drop(self.hidden.insert(about, how)),
+            (Says::Hidden(how), true) => drop(self.hidden_patterns.insert(about, how)),
+            (Says::Forbidden(now), false) => drop(self.forbidden.insert(about, now)),
+            (Says::Forbidden(now), true) => drop(self.forbidden_patterns.insert(about, now)),
+        }
+    }
+
+    /// Whether a file in a directory of `MODULEPATH` means a virtual module by `name`.
+    fn is_virtual(&self, name: &str, scope: Scope) -> bool {
+        let Scope::Tree { global, .. } = scope else { return false };
+        self.virtuals.contains_key(name) || global.virtuals.contains_key(name)
     }
 
     fn resolve(&self, name: &str, scope: Scope) -> Result<String, Fault> {

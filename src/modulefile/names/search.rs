@@ -9,12 +9,16 @@ use super::groups::{Group, Groups, Version, mark_last};
 /// A modulefile that a name may mean.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
+    /// `GCC`.
+    pub(crate) short_name: String,
     /// `GCC/13.2.0`.
     pub(crate) full_name: String,
     /// `13.2.0`, as it was named where it was named in full; `None` for a module without version.
     pub(crate) version: Option<String>,
     /// The version's own name, where it was named without the dots that hide it.
     pub(crate) hidden_version: Option<String>,
+    /// The version of the alias or virtual module for which it stands, where that is shown.
+    pub(crate) shown_version: Option<String>,
     /// The modulefile.
     pub(crate) path: PathBuf,
     /// The directory of `MODULEPATH`.
@@ -188,9 +192,11 @@ impl Collection<'_> {
 
     fn candidate(&self, full_name: &str, file: &Version) -> Candidate {
         Candidate {
+            short_name: self.short_name.to_owned(),
             full_name: full_name.to_owned(),
             version: version_of(full_name, self.short_name).map(str::to_owned),
             hidden_version: None,
+            shown_version: None,
             path: file.path.clone(),
             place: Rc::clone(&file.place),
             plain_weight: file.plain_weight.clone(),
@@ -311,28 +317,34 @@ fn goes_on(name: &str, part: &str, slash: bool) -> bool {
 }
 
 impl Candidates {
-    /// The candidate with exactly the version named.
-    pub(crate) fn exact(&self) -> Option<&Candidate> {
-        let version = self.version.as_deref()?;
-        self.with_version(Some(version))
+    /// The candidate with exactly the version named, among those that are `allowed`.
+    ///
+    /// # Errors
+    /// Those of `allowed`.
+    pub(crate) fn exact<E>(
+        &self,
+        allowed: impl Fn(&Candidate) -> Result<bool, E>,
+    ) -> Result<Option<&Candidate>, E> {
+        if self.version.is_none() { Ok(None) } else { self.meta(allowed) }
     }
 
-    /// The module without version.
-    pub(crate) fn meta(&self) -> Option<&Candidate> {
-        self.with_version(self.version.as_deref())
-    }
-
-    fn with_version(&self, version: Option<&str>) -> Option<&Candidate> {
+    /// The same, or the module without version where none is named.
+    ///
+    /// # Errors
+    /// Those of `allowed`.
+    pub(crate) fn meta<E>(
+        &self,
+        allowed: impl Fn(&Candidate) -> Result<bool, E>,
+    ) -> Result<Option<&Candidate>, E> {
+        let version = self.version.as_deref();
         let mut best: Option<&Candidate> = None;
-        for block in &self.blocks {
-            let found = block.iter().find(|candidate| candidate.version.as_deref() == version);
-            if let Some(found) = found
-                && best.is_none_or(|best| found.plain_weight > best.plain_weight)
-            {
-                best = Some(found);
+        for candidate in self.blocks.iter().flatten() {
+            let better = best.is_none_or(|best| candidate.plain_weight > best.plain_weight);
+            if better && candidate.version.as_deref() == version && allowed(candidate)? {
+                best = Some(candidate);
             }
         }
-        best
+        Ok(best)
     }
 
     /// The candidate of the greatest `weight` among those that `counts`, in the first block that

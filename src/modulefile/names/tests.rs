@@ -27,7 +27,7 @@ fn names(places: &[&tempfile::TempDir]) -> Names {
 }
 
 fn file(names: &Names, name: &str) -> Option<String> {
-    let found = names.find(name, &Choice::Match).unwrap()?;
+    let found = names.find((name, None), name, &Choice::Match).unwrap()?;
     Some(found.chosen?.full_name)
 }
 
@@ -64,7 +64,7 @@ fn the_marked_default_of_a_later_directory_wins() {
     let first = place(&["x/1.lua", "x/2.lua"]);
     let second = place(&["x/1.lua", "x/.version=#%Module\nset ModulesVersion 1"]);
     let names = names(&[&first, &second]);
-    let found = names.find("x/1", &Choice::Match).unwrap().unwrap().chosen.unwrap();
+    let found = names.find(("x/1", None), "x/1", &Choice::Match).unwrap().unwrap().chosen.unwrap();
     assert!(found.path.starts_with(second.path()));
     assert_eq!(file(&names, "x").as_deref(), Some("x/1"));
 }
@@ -91,7 +91,7 @@ fn bounds_choose_among_versions() {
         (bound("3.5", false), None, None),
     ] {
         let choice = Choice::Between(Bounds { lower, upper });
-        let found = names.find("x", &choice).unwrap();
+        let found = names.find(("x", None), "x", &choice).unwrap();
         let found = found.and_then(|found| found.chosen).map(|one| one.full_name);
         assert_eq!(found.as_deref(), want, "{choice:?}");
     }
@@ -105,7 +105,7 @@ proptest::proptest! {
         let top = place(&["x/1.0.lua", "é/2.lua", "n/64/1.lua", "n/.version=#%Module"]);
         let names = names(&[&top]);
         for name in [text.clone(), format!("x/{text}"), format!("é/{text}"), format!("n/64{text}")] {
-            let found = names.find(&names.resolve(&name).unwrap(), &Choice::Match).unwrap();
+            let found = names.find((&name, None), &names.resolve(&name).unwrap(), &Choice::Match).unwrap();
             if let Some(found) = found {
                 assert!(name.starts_with(&found.short_name));
             }

@@ -18,6 +18,8 @@ pub(crate) struct Directory {
     pub(crate) order: Vec<String>,
     /// Files that name a default, best first.
     pub(crate) default_files: Vec<DefaultFile>,
+    /// A directory that has an entry named by nothing but blanks, here or below.
+    pub(crate) blank_within: Option<PathBuf>,
 }
 
 /// A modulefile.
@@ -73,6 +75,9 @@ fn scan_below(path: &Path, prefix: &str, rules: Rules, depth: usize) -> Director
         let name = entry.name.as_str();
         let full_name =
             if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+        if name.trim_matches(is_blank).is_empty() {
+            found.blank_within = Some(path.to_owned());
+        }
         if kind == Kind::Directory && rules.skip_blanks && name.trim_matches(is_blank) != name {
             // Older ones take the blanks off and find nothing.
         } else if kind == Kind::Directory {
@@ -93,6 +98,9 @@ fn scan_below(path: &Path, prefix: &str, rules: Rules, depth: usize) -> Director
     }
     for (full_name, path) in below.into_iter().filter(|_| depth < DEEPEST) {
         let directory = scan_below(&path, &full_name, rules, depth + 1);
+        if let Some(place) = &directory.blank_within {
+            found.blank_within = Some(place.clone());
+        }
         if !directory.files.is_empty() || !directory.directories.is_empty() {
             found.order.push(full_name.clone());
             found.directories.insert(full_name, directory);

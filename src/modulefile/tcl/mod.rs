@@ -297,11 +297,6 @@ fn rc_call(record: &[String]) -> Option<String> {
     let words: Vec<&str> = record.iter().map(String::as_str).collect();
     let mut text = String::new();
     match words.as_slice() {
-        // A virtual module is an alias of a hidden one.
-        ["rc", "module_virtual", name, target] => {
-            writeln!(text, "module_alias(\"{name}\",\"{target}\")").ok()?;
-            writeln!(text, "hide_version(\"{target}\")").ok()?;
-        }
         ["rc", function, words @ ..] => {
             // Lmod writes these as they are.
             let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
@@ -316,7 +311,14 @@ fn rc_call(record: &[String]) -> Option<String> {
             write!(text, "if {function} then {function}{{name=\"{name}\"").ok()?;
             for pair in conditions.chunks(2) {
                 let [key, value] = pair else { continue };
-                text.push_str(&condition(key, value));
+                // Lmod takes from Tcl what it refuses from Lua, and overlooks it.
+                let idle: &[&str] = match *function {
+                    "forbid" | "forbidRegex" => &["kind", "hidden-loaded"],
+                    _ => &["message"],
+                };
+                if !idle.contains(key) {
+                    text.push_str(&condition(key, value));
+                }
             }
             text.push_str("} end\n");
         }

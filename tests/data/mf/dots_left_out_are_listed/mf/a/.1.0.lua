@@ -1,0 +1,2 @@
+local user, own = myModuleUsrAndAliasName()
+setenv("A", user .. " " .. own)

@@ -1,0 +1,2 @@
+local user, own = myModuleUsrAndAliasName()
+setenv("B", user .. " " .. own)

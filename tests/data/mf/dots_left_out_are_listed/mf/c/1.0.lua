@@ -1,0 +1,2 @@
+load("a/1.0")
+depends_on("b")

@@ -1,0 +1,2 @@
+module_version("e/1", "old")
+forbid{name="e/old"}

@@ -1,0 +1,1 @@
+forbid{name="b/1", kind="hard"}

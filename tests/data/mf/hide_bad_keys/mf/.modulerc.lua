@@ -1,0 +1,1 @@
+hide{name="b/1", kind="somewhat"}

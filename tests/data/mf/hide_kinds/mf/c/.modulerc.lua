@@ -1,0 +1,2 @@
+hide{name="c", kind="hard"}
+hide{name="c/1.0", kind="soft"}

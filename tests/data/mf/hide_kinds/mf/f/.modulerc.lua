@@ -1,0 +1,1 @@
+hide{name="f/.2", kind="soft"}

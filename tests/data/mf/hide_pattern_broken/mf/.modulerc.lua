@@ -1,0 +1,1 @@
+hideRegex{name="a[", kind="hidden"}

@@ -1,0 +1,1 @@
+setenv("A", myModuleFullName() .. " " .. myModuleVersion() .. " " .. myModuleUsrName())

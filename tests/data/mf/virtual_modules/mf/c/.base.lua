@@ -1,0 +1,1 @@
+setenv("C", myModuleVersion())

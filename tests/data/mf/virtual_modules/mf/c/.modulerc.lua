@@ -1,0 +1,1 @@
+module_virtual("/1.0", ".base")

@@ -1,0 +1,1 @@
+module_virtual("two/9", "a/.base")
