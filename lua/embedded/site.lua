@@ -186,7 +186,10 @@ if since(8, 7, 59) then known.decorate_module = true end
 local hook = {}
 function hook.register(name, called, action)
     if not known[name] then
-        host.lmod_warning("hook.register: there is no hook `" .. tostring(name) .. "`")
+        local text = "hook.register: there is no hook `" .. tostring(name) .. "`"
+        -- These cannot print a warning yet, and end here. What newer ones know is not known.
+        if since(8, 7, 38) and not since(9, 2, 10) then error(text .. ", and Lmod fails to say so", 2) end
+        host.lmod_warning(text)
         return
     end
     if not since(8, 7, 35) or not action then

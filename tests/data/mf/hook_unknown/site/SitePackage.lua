@@ -1,0 +1,2 @@
+local hook = require("Hook")
+hook.register("nonsense", function() end)
