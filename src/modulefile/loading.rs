@@ -196,7 +196,7 @@ impl Evaluator<'_> {
         if file.extension().is_some_and(|extension| extension == "lua") {
             return Ok(text);
         }
-        let calls = self.tcl_modulefile(full_name, file)?;
+        let calls = self.tcl_modulefile(full_name, file, &text)?;
         self.watch.set_lines(calls.lines);
         Ok(calls.text.into_bytes())
     }

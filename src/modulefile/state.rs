@@ -114,6 +114,8 @@ pub(super) struct State {
     environment: Variables,
     variables: BTreeMap<String, Tracked<Variable>>,
     stale: BTreeSet<String>,
+    /// What has changed in `environment` since it was last asked for that.
+    touched: BTreeSet<String>,
     stacks: BTreeMap<String, Vec<Option<String>>>,
     modules: BTreeMap<String, Tracked<Entry>>,
     families: BTreeMap<String, String>,
@@ -144,6 +146,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(environment: Variables) -> Self {
         Self {
+            touched: environment.keys().cloned().collect(),
             environment,
             variables: BTreeMap::new(),
             stale: BTreeSet::new(),
@@ -256,16 +259,20 @@ impl State {
     /// Sets a variable for this evaluation's eyes only (`posix.setenv`).
     pub(super) fn set_private(&mut self, name: &str, value: Option<&str>) {
         self.stale.remove(name);
-        match value {
-            Some(value) => drop(self.environment.insert(name.to_owned(), value.to_owned())),
-            None => drop(self.environment.remove(name)),
-        }
+        restore(&mut self.environment, name.to_owned(), value.map(str::to_owned));
+        self.touched.insert(name.to_owned());
     }
 
     /// The environment that commands get.
     pub(super) fn environment(&mut self) -> &Variables {
         self.refresh_environment();
         &self.environment
+    }
+
+    /// The names whose values may have changed since this was last asked.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<String> {
+        self.refresh_environment();
+        std::mem::take(&mut self.touched)
     }
 
     fn refresh_environment(&mut self) {
@@ -278,10 +285,9 @@ impl State {
         if !self.stale.remove(name) {
             return;
         }
-        match self.variables.get(name).and_then(|tracked| tracked.value.value()) {
-            Some(value) => drop(self.environment.insert(name.to_owned(), value)),
-            None => drop(self.environment.remove(name)),
-        }
+        let value = self.variables.get(name).and_then(|tracked| tracked.value.value());
+        restore(&mut self.environment, name.to_owned(), value);
+        self.touched.insert(name.to_owned());
     }
 
     /// Lets `edit` change a variable. `delimiter` counts where this is its first use.

@@ -5,20 +5,21 @@
 //! `server`), which is then written as the same Lua (`calls`).
 
 mod calls;
+mod environment;
 mod literal;
 mod server;
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use mlua::chunk::ChunkMode;
 
-use crate::environment::Variables;
-
 use self::calls::{Style, escape};
-use self::server::{Bounds, Failure, Server};
+use self::environment::{Known, must_be_given};
+use self::server::{Bounds, Failure, Question, Server, yes_or_no};
 use super::Event;
 use super::error::EvaluationError;
 use super::evaluator::Evaluator;
@@ -55,11 +56,26 @@ const TOLD: [(&str, Feature); 13] = [
 pub(super) struct Tcl {
     program: OnceCell<Option<PathBuf>>,
     server: RefCell<Option<Server>>,
+    known: RefCell<Known>,
+}
+
+/// A file to run.
+struct Run<'a> {
+    file: &'a Path,
+    text: &'a [u8],
+    mode: &'a str,
+    full_name: &'a str,
+    user_name: &'a str,
 }
 
 impl Evaluator<'_> {
     /// What a Tcl modulefile says in the present mode.
-    pub(super) fn tcl_modulefile(&self, full_name: &str, file: &Path) -> mlua::Result<Calls> {
+    pub(super) fn tcl_modulefile(
+        &self,
+        full_name: &str,
+        file: &Path,
+        text: &[u8],
+    ) -> mlua::Result<Calls> {
         let unloading = self.mode() == Mode::Unload;
         let style = Style {
             mode: if unloading { "unload" } else { "load" },
@@ -72,11 +88,11 @@ impl Evaluator<'_> {
             calls.fail(message, "0");
             return Ok(calls);
         }
-        let loaded = self.names_of_loaded();
         let user_name = self.state.borrow().frames.last().map(|frame| frame.user_name.clone());
         let user_name = user_name.unwrap_or_default();
         let mode = if unloading { "remove" } else { "load" };
-        for record in self.run_tcl(file, &[mode, full_name, &user_name], &loaded)? {
+        let run = Run { file, text, mode, full_name, user_name: &user_name };
+        for record in self.run_tcl(&run)? {
             match record.first().map(String::as_str) {
                 Some("failed") => {
                     let [_, message, line] = record.as_slice() else { continue };
@@ -105,8 +121,9 @@ impl Evaluator<'_> {
                            signs of the shell";
             return Err(self.refuse(message.to_owned()));
         }
+        let run = Run { file: path, text, mode: "rc", full_name: "", user_name: "" };
         let mut text = String::new();
-        for record in self.run_tcl(path, &["rc", "", ""], &[])? {
+        for record in self.run_tcl(&run)? {
             match record.first().map(String::as_str) {
                 Some("failed") => return Err(self.rc_failed(&record)),
                 Some("printed") if !self.rules.tcl_attached => {
@@ -166,32 +183,27 @@ impl Evaluator<'_> {
         !path.to_string_lossy().contains(|c| signs.contains(c))
     }
 
-    /// Names by which `is-loaded` knows the active modules.
-    fn names_of_loaded(&self) -> Vec<String> {
+    /// Whether `is-loaded` knows an active module by the name.
+    fn is_known_as_loaded(&self, name: &str) -> bool {
         let state = self.state.borrow();
         let active = state.modules().filter(|(_, entry)| entry.status == Status::Active);
-        let names = active.flat_map(|(name, entry)| [name, &entry.user_name, &entry.full_name]);
-        names.flat_map(|name| name.split(':')).map(str::to_owned).collect()
+        let mut names = active.flat_map(|(name, entry)| [name, &entry.user_name, &entry.full_name]);
+        names.any(|names| names.split(':').any(|one| one == name))
     }
 
-    /// Runs a file of Tcl; `about` is mode, full name and user name.
-    fn run_tcl(
-        &self,
-        file: &Path,
-        about: &[&str; 3],
-        loaded: &[String],
-    ) -> mlua::Result<Vec<Vec<String>>> {
+    /// Runs a file of Tcl.
+    fn run_tcl(&self, run: &Run) -> mlua::Result<Vec<Vec<String>>> {
         let Some(program) = self.tclsh() else {
-            let (file, chain) = (file.to_owned(), self.watch.chain());
+            let (file, chain) = (run.file.to_owned(), self.watch.chain());
             return Err(self.watch.end(EvaluationError::Tcl { file, chain }));
         };
         self.watch.pause();
-        self.tell(Some(Event::Command(format!("tclsh {}", file.display()))));
+        self.tell(Some(Event::Command(format!("tclsh {}", run.file.display()))));
         let bounds = Bounds {
             deadline: Instant::now() + self.request.limits.time,
             memory_bytes: self.request.limits.memory_bytes,
         };
-        let result = self.ask_tclsh(&program, bounds, file, about, loaded);
+        let result = self.ask_tclsh(&program, bounds, run);
         if result.is_err() {
             drop(self.tcl.server.borrow_mut().take());
         }
@@ -203,11 +215,9 @@ impl Evaluator<'_> {
         &self,
         program: &Path,
         bounds: Bounds,
-        file: &Path,
-        about: &[&str; 3],
-        loaded: &[String],
+        run: &Run,
     ) -> Result<Vec<Vec<String>>, Failure> {
-        let directory = self.runner.directory(self.state.borrow_mut().environment())?;
+        let directory = self.runner.directory(&self.request.environment)?;
         let mut server = self.tcl.server.borrow_mut();
         let fresh = server.is_none();
         if fresh {
@@ -218,35 +228,53 @@ impl Evaluator<'_> {
         if fresh {
             server.greet(bounds)?;
         }
-        server.set_environment(&self.tcl_environment())?;
+        let given = must_be_given(run.text);
+        let changes = if given { self.environment_for_tcl("") } else { Vec::new() };
         let told = TOLD.iter().filter(|(_, feature)| self.rules.have(*feature));
         let mut told: Vec<&str> = told.map(|(name, _)| *name).collect();
         if self.request.options.no_commands {
             told.push("no-commands");
         }
         let (told, file, directory) =
-            (told.join(" "), file.to_string_lossy(), directory.to_string_lossy());
-        let attached = if self.rules.tcl_attached { "1" } else { "0" };
-        let [mode, full_name, user_name] = *about;
-        let mut words = vec![self.rules.version_text.as_str(), told.as_str(), attached];
-        words.extend([&*directory, mode, &*file, full_name, user_name]);
-        words.extend(loaded.iter().map(String::as_str));
-        let words: Vec<&[u8]> = words.into_iter().map(str::as_bytes).collect();
-        server.run(&words, bounds, || {
+            (told.join(" "), run.file.to_string_lossy(), directory.to_string_lossy());
+        let flag = |on: bool| if on { "1" } else { "0" };
+        let (attached, given) = (flag(self.rules.tcl_attached), flag(given));
+        let words = [self.rules.version_text.as_str(), &told, attached, given, &directory];
+        let words = words.into_iter().chain([run.mode, &file, run.full_name, run.user_name]);
+        let words: Vec<&[u8]> = words.map(str::as_bytes).collect();
+        let available = OnceCell::new();
+        server.run(changes, &words, bounds, |question| match question {
+            Question::Environment(name) => {
+                [self.environment_for_tcl(&name).as_slice(), b"done\n"].concat()
+            }
+            Question::Loaded(name) => yes_or_no(self.is_known_as_loaded(&name)),
             // Rc files are read while names are being made; they cannot ask.
-            self.names.try_borrow().map(|names| names.listed()).unwrap_or_default()
+            Question::Available(name) => yes_or_no(
+                available
+                    .get_or_init(|| self.names.try_borrow().map(|names| names.listed()))
+                    .as_ref()
+                    .is_ok_and(|names| names.contains(&name)),
+            ),
         })
     }
 
-    /// What Tcl files see of the environment.
-    fn tcl_environment(&self) -> Variables {
-        let mut environment = self.state.borrow_mut().environment().clone();
-        if !(self.rules.tcl_attached || self.rules.have(Feature::CaptureKeepsLibraries)) {
-            for name in ["LD_LIBRARY_PATH", "LD_PRELOAD"] {
-                environment.insert(name.to_owned(), String::new());
-            }
-        }
-        environment
+    /// Lines that tell Tcl how a variable, or (of an empty name) the environment, has changed.
+    fn environment_for_tcl(&self, name: &str) -> Vec<u8> {
+        let keeps = self.rules.tcl_attached || self.rules.have(Feature::CaptureKeepsLibraries);
+        let hidden: &[&str] = if keeps { &[] } else { &["LD_LIBRARY_PATH", "LD_PRELOAD"] };
+        let mut state = self.state.borrow_mut();
+        let names = if name.is_empty() {
+            let mut names = state.take_touched();
+            names.extend(hidden.iter().map(|&name| name.to_owned()));
+            names
+        } else {
+            BTreeSet::from([name.to_owned()])
+        };
+        self.tcl.known.borrow_mut().lines(names.into_iter().map(|name| {
+            let is_hidden = hidden.contains(&name.as_str());
+            let value = if is_hidden { Some(String::new()) } else { state.getenv(&name) };
+            (name, value)
+        }))
     }
 
     fn tcl_failure(&self, program: &Path, failure: &Failure) -> mlua::Error {

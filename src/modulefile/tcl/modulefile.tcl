@@ -28,7 +28,9 @@ proc ::command::setenv_plain {name value args} {
 proc ::host::unset_variable {name value} {
     variable mode
     if {$mode eq "load"} {
-        unset -nocomplain ::env($name)
+        need_environment $name
+        touch env $name unset
+        if {[info exists ::env($name)]} { unset ::env($name) }
     } elseif {$mode eq "remove" && $value ne {}} {
         set_variable $name $value
     }
@@ -90,6 +92,7 @@ proc ::host::path_plain {function name value args} {
 }
 
 proc ::command::getenv {name} {
+    ::host::need_environment $name
     if {[info exists ::env($name)]} { return $::env($name) }
     return {}
 }
@@ -131,15 +134,9 @@ proc ::command::versioncmp {one other} {
     return [expr {[lindex [lsort -dictionary [list $one $other]] 0] eq $one ? -1 : 1}]
 }
 
-proc ::command::is-loaded {name} { return [info exists ::host::loaded($name)] }
+proc ::command::is-loaded {name} { return [::host::ask loaded $name] }
 
-proc ::command::is-avail {name} {
-    if {!$::host::known_available} {
-        set ::host::available [::host::ask available]
-        set ::host::known_available 1
-    }
-    return [expr {[lsearch -exact $::host::available $name] >= 0}]
-}
+proc ::command::is-avail {name} { return [::host::ask available $name] }
 
 proc ::command::module-info {what {more {}}} {
     switch -- $what {
@@ -168,6 +165,7 @@ proc ::command::module-info {what {more {}}} {
 proc ::command::system {args} {
     if {$::host::mode ne "load"} { return {} }
     set text [join $args]
+    ::host::need_environment
     ::host::note system $text
     if {[catch {exec /bin/sh -c $text}]} { return [lindex $::errorCode 2] }
     return 0

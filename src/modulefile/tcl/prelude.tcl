@@ -10,8 +10,14 @@ namespace eval ::host {
     variable features {}
     # Characters are written as UTF-8: the modulefile is translated within Lmod's own process.
     variable attached 0
-    # The environment that modulefiles begin with.
+    # The environment that modulefiles begin with, as far as it has been asked for.
     variable base [dict create]
+    # Names that the file may have changed; whether only a look at all variables can tell.
+    variable touched [dict create]
+    variable all_touched 0
+    # The file has the environment; or has seen these variables of it.
+    variable complete 1
+    variable seen [dict create]
     # How the variables that commands have set are put back, as Lmod would.
     variable before [dict create]
     variable unset_before [dict create]
@@ -19,10 +25,6 @@ namespace eval ::host {
     variable full_name {}
     variable user_name {}
     variable mode load
-    variable loaded
-    array set loaded {}
-    variable available {}
-    variable known_available 0
     variable identity
     array set identity {}
 }
@@ -106,6 +108,12 @@ proc ::host::again_all {words} {
 
 # ---- the environment
 
+# Each file costs what it changes: `touched` is kept by traces on the interpreter's `env`.
+proc ::host::touch {array name operation} {
+    variable touched
+    if {$name ne {}} { dict set touched $name 1 }
+}
+
 proc ::host::set_variable {name value} {
     variable before
     variable unset_before
@@ -114,6 +122,7 @@ proc ::host::set_variable {name value} {
     } else {
         dict set unset_before $name 1
     }
+    touch env $name write
     set ::env($name) $value
 }
 
@@ -125,26 +134,104 @@ proc ::host::put_back {} {
     dict for {name one} $unset_before { unset ::env($name) }
 }
 
+# Takes over a change of the environment. What the file itself has set stays until its end.
+proc ::host::change_base {words} {
+    variable base
+    variable touched
+    foreach {kind name value kept tail} $words break
+    set name [decode_value $name]
+    switch -- $kind {
+        set { set value [decode_value $value] }
+        splice {
+            # So many characters of the old value's beginning, then this, then so many of its end.
+            set old [dict get $base $name]
+            set value [string range $old 0 $kept-1][decode_value $value]
+            append value [string range $old end-[expr {$tail - 1}] end]
+        }
+        unset {
+            dict unset base $name
+            if {![dict exists $touched $name]} { unset_in_process $name }
+            return $name
+        }
+    }
+    dict set base $name $value
+    if {![dict exists $touched $name]} { set ::env($name) $value }
+    return $name
+}
+
+# A variable that only another interpreter knows has to be known here before it can go.
+proc ::host::unset_in_process {name} {
+    set ::env($name) {}
+    unset ::env($name)
+}
+
+# Gets what a file that was not given the environment needs of it: a variable, or (of an empty name)
+# all of it. Returns the names whose values were not known.
+proc ::host::need_environment {{name {}}} {
+    variable complete
+    variable touched
+    variable seen
+    if {$complete || [dict exists $touched $name] || [dict exists $seen $name]} { return {} }
+    dict set seen $name 1
+    if {$name eq {}} { set complete 1 }
+    set names {}
+    say_last "[encode environment] [encode $name]"
+    while 1 {
+        set words [next_line]
+        if {[lindex $words 0] eq "done"} { return $names }
+        lappend names [change_base $words]
+    }
+}
+
+# The file's interpreter is about to read a variable, or to list all.
+proc ::host::show_environment {child array name operation} {
+    variable base
+    variable touched
+    foreach name [need_environment $name] {
+        if {[dict exists $touched $name]} { continue }
+        if {[dict exists $base $name]} {
+            interp eval $child [list set ::env($name) [dict get $base $name]]
+        } else {
+            interp eval $child [list unset -nocomplain ::env($name)]
+        }
+        dict unset touched $name
+    }
+}
+
+proc ::host::all_that_changed {} {
+    variable all_touched
+    variable touched
+    variable base
+    if {$all_touched} {
+        foreach name [concat [array names ::env] [dict keys $base]] { dict set touched $name 1 }
+    }
+    return [lsort [dict keys $touched]]
+}
+
 proc ::host::restore_base {} {
     variable base
-    foreach name [array names ::env] {
-        if {![dict exists $base $name]} { unset -nocomplain ::env($name) }
+    variable touched
+    variable all_touched
+    foreach name [all_that_changed] {
+        if {![dict exists $base $name]} {
+            unset_in_process $name
+        } elseif {![info exists ::env($name)] || $::env($name) ne [dict get $base $name]} {
+            set ::env($name) [dict get $base $name]
+        }
     }
-    dict for {name value} $base {
-        if {![info exists ::env($name)] || $::env($name) ne $value} { set ::env($name) $value }
-    }
+    set touched [dict create]
+    set all_touched 0
 }
 
 # Where Lmod runs Tcl in its own process, what a modulefile leaves in the environment stays.
 proc ::host::record_leaks {} {
     variable base
-    foreach name [lsort [array names ::env]] {
-        if {![dict exists $base $name] || [dict get $base $name] ne $::env($name)} {
+    foreach name [all_that_changed] {
+        if {![info exists ::env($name)]} {
+            record leak $name
+        } elseif {![dict exists $base $name] || [dict get $base $name] ne $::env($name)} {
             record leak $name $::env($name)
         }
-    }
-    dict for {name value} $base {
-        if {![info exists ::env($name)]} { record leak $name }
     }
 }
 
@@ -184,8 +271,25 @@ proc ::host::one_mode {modes} {
 proc ::host::new_interpreter {pairs} {
     set child [interp create]
     foreach {name command} $pairs { interp alias $child $name {} {*}$command }
-    interp alias $child ::module_export_exec {} ::host::note_exec
-    interp eval $child {trace add execution exec enter ::module_export_exec}
+    foreach {name command} {
+        exec ::host::note_exec
+        open ::host::note_open
+        interp ::host::note_interp
+        touch ::host::touch
+    } {
+        interp alias $child ::module_export_$name {} $command
+    }
+    interp alias $child ::module_export_environment {} ::host::show_environment $child
+    interp eval $child {
+        foreach name {exec open interp} {
+            trace add execution $name enter ::module_export_$name
+        }
+        unset name
+        trace add variable ::env {write unset} ::module_export_touch
+    }
+    if {!$::host::complete} {
+        interp eval $child {trace add variable ::env {read array} ::module_export_environment}
+    }
     if {[since no-commands]} {
         interp alias $child exec {} ::host::refuse exec
         interp alias $child system {} ::host::refuse system
@@ -210,7 +314,21 @@ proc ::host::open_file {child name args} {
 }
 
 proc ::host::note_exec {command operation} {
+    need_environment
     note exec [join [lrange $command 1 end]]
+}
+
+proc ::host::note_open {command operation} {
+    set name [lindex $command 1]
+    if {[string index $name 0] ne "|"} { return }
+    need_environment
+    note open [string range $name 1 end]
+}
+
+# What an interpreter of the file's own does to the environment is not seen.
+proc ::host::note_interp {command operation} {
+    variable all_touched 1
+    need_environment
 }
 
 # The line of the file at which the last error of an interpreter arose, or 0.
@@ -267,11 +385,10 @@ proc ::host::run_rc {} {
 
 # ---- requests
 
-proc ::host::ask {what} {
-    say_last [encode $what]
-    set words {}
-    foreach word [next_line] { lappend words [decode $word] }
-    return $words
+# A question that is answered by yes or no.
+proc ::host::ask {what name} {
+    say_last "[encode $what] [encode $name]"
+    return [expr {[lindex [next_line] 0] eq "yes"}]
 }
 
 proc ::host::next_line {} {
@@ -294,9 +411,9 @@ proc ::host::answer {} {
 proc ::host::request {words} {
     variable before [dict create]
     variable unset_before [dict create]
-    variable known_available 0
     variable identity
-    variable loaded
+    variable seen [dict create]
+    variable complete
     variable attached
     variable features
     variable version
@@ -305,12 +422,9 @@ proc ::host::request {words} {
     variable full_name
     variable user_name
     array unset identity
-    array unset loaded
-    foreach {version features attached} [decode_all [lrange $words 0 2]] break
-    foreach {scratch mode file full_name user_name} [decode_all [lrange $words 3 7]] break
-    foreach name [decode_all [lrange $words 8 end]] { set loaded($name) 1 }
+    foreach {version features attached complete} [decode_all [lrange $words 0 3]] break
+    foreach {scratch mode file full_name user_name} [decode_all [lrange $words 4 8]] break
     cd $scratch
-    restore_base
     if {$mode eq "rc"} {
         run_rc
     } else {
@@ -320,6 +434,8 @@ proc ::host::request {words} {
     }
     if {$attached} { record_leaks }
     answer
+    # Meanwhile the answer is being read.
+    restore_base
 }
 
 proc ::host::decode_all {words} {
@@ -329,14 +445,12 @@ proc ::host::decode_all {words} {
 }
 
 proc ::host::serve {} {
-    variable base
     while 1 {
         set words [next_line]
-        set rest [lrange $words 1 end]
-        switch -- [lindex $words 0] {
-            set { dict set base [decode_value [lindex $rest 0]] [decode_value [lindex $rest 1]] }
-            unset { dict unset base [decode_value [lindex $rest 0]] }
-            run { request $rest }
+        if {[lindex $words 0] eq "run"} {
+            request [lrange $words 1 end]
+        } else {
+            change_base $words
         }
     }
 }

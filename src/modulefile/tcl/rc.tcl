@@ -45,6 +45,7 @@ proc ::rc::own {what command} {
     upvar ::host::identity identity
     # A second question gets the name of Lmod's own variable.
     if {[info exists identity($what)]} { return ::g_states($what) }
+    ::host::need_environment
     set identity($what) [exec {*}$command]
     return $identity($what)
 }

@@ -7,8 +7,6 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use crate::environment::Variables;
-
 use super::super::command::end_group;
 
 /// The program that it runs: our own. One command begins to listen; it never returns.
@@ -58,8 +56,33 @@ pub(super) struct Server {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<Vec<u8>>,
-    /// The environment that it knows.
-    known: Variables,
+}
+
+/// What a file asks while it runs.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// A variable, or (of an empty name) the environment, which it was not given.
+    Environment(String),
+    /// Whether there is a module of this name.
+    Available(String),
+    /// Whether a module of this name is loaded.
+    Loaded(String),
+}
+
+impl Question {
+    fn of(words: &[String]) -> Option<Self> {
+        match words {
+            [word, name] if word == "environment" => Some(Self::Environment(name.clone())),
+            [word, name] if word == "available" => Some(Self::Available(name.clone())),
+            [word, name] if word == "loaded" => Some(Self::Loaded(name.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// The line for a question of yes or no.
+pub(super) fn yes_or_no(yes: bool) -> Vec<u8> {
+    (if yes { "yes\n" } else { "no\n" }).into()
 }
 
 impl Drop for Server {
@@ -84,7 +107,7 @@ impl Server {
             .process_group(0)
             .spawn()?;
         let (stdin, lines) = (child.stdin.take(), read_lines(child.stdout.take()));
-        Ok(Self { child, stdin, lines, known: Variables::new() })
+        Ok(Self { child, stdin, lines })
     }
 
     /// The process, and the group that it leads.
@@ -98,46 +121,27 @@ impl Server {
         self.next_line(bounds, &mut 0).map(drop)
     }
 
-    /// Makes its files begin with `environment`.
-    pub(super) fn set_environment(&mut self, environment: &Variables) -> io::Result<()> {
-        let sound = |text: &str| !text.contains('\0');
-        let mut text = Vec::new();
-        for name in self.known.keys().filter(|name| !environment.contains_key(*name)) {
-            add_line(&mut text, b"unset", &[name.as_bytes()]);
-        }
-        for (name, value) in environment {
-            let usable = !name.is_empty() && !name.contains('=') && sound(name) && sound(value);
-            if usable && self.known.get(name) != Some(value) {
-                add_line(&mut text, b"set", &[name.as_bytes(), value.as_bytes()]);
-            }
-        }
-        self.known.clone_from(environment);
-        self.write(&text)
-    }
-
-    /// Runs a file. A question in between is answered by `answer`.
+    /// Runs a file, after `changes` of what it knows. A question in between is answered by the
+    /// lines of `answer`.
     pub(super) fn run(
         &mut self,
+        changes: Vec<u8>,
         request: &[&[u8]],
         bounds: Bounds,
-        mut answer: impl FnMut() -> Vec<String>,
+        mut answer: impl FnMut(Question) -> Vec<u8>,
     ) -> Result<Vec<Vec<String>>, Failure> {
-        let mut text = Vec::new();
+        let mut text = changes;
         add_line(&mut text, b"run", request);
         self.write(&text)?;
         let (mut records, mut said) = (Vec::new(), 0);
         loop {
             let words = self.next_line(bounds, &mut said)?;
-            match words.first().map(String::as_str) {
-                Some("end") => return Ok(records),
-                Some("available") => {
-                    let names = answer();
-                    let names: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
-                    let mut text = Vec::new();
-                    add_words(&mut text, &names);
-                    self.write(&text)?;
-                }
-                _ => records.push(words),
+            if let Some(question) = Question::of(&words) {
+                self.write(&answer(question))?;
+            } else if words.first().is_some_and(|word| word == "end") {
+                return Ok(records);
+            } else {
+                records.push(words);
             }
         }
     }
@@ -203,13 +207,13 @@ fn resident_bytes(id: u32) -> u64 {
     kibibytes.unwrap_or(0).saturating_mul(1024)
 }
 
-fn add_line(text: &mut Vec<u8>, first: &[u8], words: &[&[u8]]) {
+pub(super) fn add_line(text: &mut Vec<u8>, first: &[u8], words: &[&[u8]]) {
     text.extend_from_slice(first);
     text.push(b' ');
     add_words(text, words);
 }
 
-fn add_words(text: &mut Vec<u8>, words: &[&[u8]]) {
+pub(super) fn add_words(text: &mut Vec<u8>, words: &[&[u8]]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (at, word) in words.iter().enumerate() {
         text.extend_from_slice(if at == 0 { b"x" } else { b" x" });
