@@ -14,13 +14,13 @@ use super::terminal::Terminal;
 use super::wish::{self, Wish};
 use crate::base::Escaped;
 use crate::environment::{Variables, leak};
-use crate::modulefile::{Evaluation, Limits, Request};
+use crate::modulefile::{Evaluation, EvaluationError, Limits, Request};
 use crate::session::Collection;
 
 /// Prints the environment.
 pub(super) fn env(context: &Context, words: &EnvVerb, terminal: &Terminal) -> anyhow::Result<()> {
     let evaluation = if words.clean {
-        evaluate_clean(context, words)?
+        evaluate_clean(context, words, terminal)?
     } else {
         let on_top = !words.modules.is_empty();
         let wish = Wish {
@@ -48,7 +48,11 @@ pub(super) fn env(context: &Context, words: &EnvVerb, terminal: &Terminal) -> an
 }
 
 /// The process's environment, without modules that are loaded in it.
-fn evaluate_clean(context: &Context, words: &EnvVerb) -> anyhow::Result<Evaluation> {
+fn evaluate_clean(
+    context: &Context,
+    words: &EnvVerb,
+    terminal: &Terminal,
+) -> anyhow::Result<Evaluation> {
     let state = |name: &str| {
         name.starts_with("_ModuleTable")
             || name.starts_with("__LMOD_")
@@ -87,8 +91,18 @@ fn evaluate_clean(context: &Context, words: &EnvVerb) -> anyhow::Result<Evaluati
         limits: Limits { time: context.evaluation_time, ..Limits::default() },
         options,
     };
-    let mut evaluation =
-        crate::modulefile::evaluate_in_child(&context.program, &request, &context.interrupt)?;
+    let mut evaluation = match crate::modulefile::evaluate_in_child(
+        &context.program,
+        &request,
+        &context.interrupt,
+    ) {
+        // The shell of a user sees no failure then, and no change.
+        Err(error @ EvaluationError::Exit { .. }) => {
+            terminal.warning(&error.to_string());
+            return Ok(Evaluation::default());
+        }
+        result => result?,
+    };
     if let Some(collection) = &collection {
         note_modulepath(&mut evaluation, collection, context);
     }

@@ -76,7 +76,7 @@ fn usage(error: &clap::Error, words: &[OsString]) -> ExitCode {
 }
 
 fn evaluate() -> ExitCode {
-    match modulefile::serve(std::io::stdin().lock(), std::io::stdout().lock()) {
+    match modulefile::serve(std::io::stdin(), std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

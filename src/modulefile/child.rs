@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -96,11 +97,16 @@ impl Supervised {
     fn run(mut self, order: &Order, interrupt: &Interrupt) -> Result<Evaluation, EvaluationError> {
         // Reading begins before writing ends: neither side may wait for the other.
         let lines = read_lines(self.child.stdout.take());
-        let text = serde_json::to_vec(order).unwrap_or_default();
+        let mut text = serde_json::to_vec(order).unwrap_or_default();
+        text.push(b'\n');
         let stdin = self.child.stdin.take();
         let writer = std::thread::spawn(move || {
-            // A child that has gone says so on the other side.
-            drop(stdin.map(|mut stdin| stdin.write_all(&text)));
+            stdin.map(|mut stdin| {
+                // A child that has gone says so on the other side.
+                drop(stdin.write_all(&text));
+                // Kept open to the end: by its closing the child knows that we are gone.
+                stdin
+            })
         });
         let result = self.follow(&lines, order.request.limits.time, interrupt);
         self.end();
@@ -224,21 +230,27 @@ fn read_lines(stdout: Option<impl Read + Send + 'static>) -> Receiver<Line> {
 /// The child's side: reads a request, evaluates it, writes events and the result.
 ///
 /// Limits this process: address space (twice the Lua heap's limit and 1 GiB), processor time, no
-/// core file; and ends with its parent.
+/// core file. It ends with `input`, which is its parent's to close.
 ///
 /// # Errors
 /// If the request cannot be read or the result cannot be written.
-pub fn serve(mut input: impl Read, output: impl Write) -> io::Result<()> {
+pub fn serve(input: impl Read + Send + 'static, mut output: impl Write) -> io::Result<()> {
+    let mut input = BufReader::new(input);
     let mut text = Vec::new();
-    input.read_to_end(&mut text)?;
+    input.read_until(b'\n', &mut text)?;
     let order: Order = serde_json::from_slice(&text)?;
     drop(text);
     limit_this_process(&order.request);
-    let mut output = output;
+    end_with(input);
     let mut broken = None;
     let runner = Runner::new(Some(order.scratch), Some(lift_limits));
     let result = {
         let mut observe = |event: Event| {
+            match &event {
+                Event::Group(group) => OWN_GROUP.store(*group, Ordering::Relaxed),
+                Event::Resumed(_) => OWN_GROUP.store(0, Ordering::Relaxed),
+                Event::Modulefile { .. } | Event::Command(_) => {}
+            }
             if broken.is_none()
                 && let Err(error) = send(&mut output, &Line::Event(event))
             {
@@ -264,10 +276,29 @@ fn send(output: &mut impl Write, line: &Line) -> io::Result<()> {
     output.flush()
 }
 
+/// The group of processes that runs for us now, or 0.
+static OWN_GROUP: AtomicU32 = AtomicU32::new(0);
+
+/// Ends this process, and the group that runs for it, at the end of `input`: whatever ended our
+/// parent, nothing of ours goes on.
+fn end_with(mut input: impl Read + Send + 'static) {
+    let watch = std::thread::Builder::new().spawn(move || {
+        // No more comes; this waits for the end.
+        drop(io::copy(&mut input, &mut io::sink()));
+        match OWN_GROUP.load(Ordering::Relaxed) {
+            0 => {}
+            group => end_group(group),
+        }
+        let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
+    });
+    if watch.is_err() {
+        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    }
+}
+
 /// Sets soft limits only, so that commands can be given the former ones.
 fn limit_this_process(request: &Request) {
     // A limit that cannot be set leaves the watch within Lua and the parent's clock.
-    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let memory = request.limits.memory_bytes.saturating_mul(2).saturating_add(1 << 30);
     let seconds = request.limits.time.as_secs().saturating_mul(20).max(600);
     soften(Resource::Core, 0);
@@ -283,10 +314,9 @@ fn soften(resource: Resource, limit: u64) {
 }
 
 /// The address space limit of this process while it is lifted.
-static OWN_LIMIT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(u64::MAX);
+static OWN_LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
 
 fn lift_limits(lift: bool) {
-    use std::sync::atomic::Ordering;
     let now = rustix::process::getrlimit(Resource::As);
     if lift {
         OWN_LIMIT.store(now.current.unwrap_or(u64::MAX), Ordering::Relaxed);

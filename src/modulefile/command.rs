@@ -119,7 +119,7 @@ impl Evaluator<'_> {
             self.tell(Some(Event::Group(child.id())));
             wait(child, self.request.limits.time)
         });
-        self.tell(self.watch.resume());
+        self.tell(Some(self.watch.resume()));
         match output {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(reason)) => {

@@ -43,8 +43,9 @@ pub enum EvaluationError {
         /// The loads that led there.
         chain: Chain,
     },
-    /// The modulefile called `os.exit`, with which Lmod would end without a word.
-    #[error("the modulefile calls os.exit{chain}{}", Place(file, *line))]
+    /// The modulefile or rc file calls `os.exit` (`exit` in Tcl), with which Lmod itself ends:
+    /// without a word, and with nothing loaded.
+    #[error("Lmod ends here, with nothing loaded: the file calls exit{chain}{}", Place(file, *line))]
     Exit {
         /// The modulefile.
         file: PathBuf,

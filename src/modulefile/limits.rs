@@ -124,10 +124,11 @@ impl Watch {
         self.since.set(now());
     }
 
-    /// The clock goes on; what ran since [`Self::pause`] does not count.
-    pub(super) fn resume(&self) -> Option<Event> {
+    /// The clock goes on; what ran since [`Self::pause`] does not count. The event has no file
+    /// where no modulefile runs.
+    pub(super) fn resume(&self) -> Event {
         self.since.set(now());
-        self.running.borrow().last().map(|running| Event::Resumed(running.file.clone()))
+        Event::Resumed(self.file())
     }
 
     /// Full names of the modules being loaded.

@@ -146,10 +146,10 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(environment: Variables) -> Self {
         Self {
-            touched: environment.keys().cloned().collect(),
             environment,
             variables: BTreeMap::new(),
             stale: BTreeSet::new(),
+            touched: BTreeSet::new(),
             stacks: BTreeMap::new(),
             modules: BTreeMap::new(),
             families: BTreeMap::new(),
@@ -275,6 +275,11 @@ impl State {
         std::mem::take(&mut self.touched)
     }
 
+    /// Makes [`Self::take_touched`] name every variable.
+    pub(super) fn touch_all(&mut self) {
+        self.touched = self.environment.keys().cloned().collect();
+    }
+
     fn refresh_environment(&mut self) {
         for name in self.stale.clone() {
             self.refresh(&name);
@@ -331,8 +336,7 @@ impl State {
         delimiter: &str,
         no_duplicates: bool,
     ) {
-        let is_list = self.variables.get(name).is_some_and(|one| one.value.is_list());
-        if !is_list {
+        if !self.is_list(name) {
             let stored = rules::stored(&self.environment, name);
             let seen = self.getenv(name);
             self.edit(rules, name, delimiter, |variable| {
@@ -342,6 +346,11 @@ impl State {
                 variable.make_list(no_duplicates, &stored);
             });
         }
+    }
+
+    /// Whether the variable was used as a list in this evaluation.
+    pub(super) fn is_list(&self, name: &str) -> bool {
+        self.variables.get(name).is_some_and(|one| one.value.is_list())
     }
 
     /// Whether the variable was used in this evaluation.

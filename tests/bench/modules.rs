@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench modules -- [--lmod /…/libexec/lmod] [--rounds N]`: medians of N rounds (5) of
 //! CPU and wall time and peak memory (of our two processes together), then how evaluation grows with
-//! the number of modulefiles. The Lmod is Debian's unless another is named.
+//! the number of modulefiles, in Lua and in Tcl. The Lmod is Debian's unless another is named.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for us alone")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +33,7 @@ fn main() {
     let top = tempfile::tempdir().unwrap();
     closure(top.path(), &lmod, rounds);
     growth(top.path(), rounds);
+    growth_of_tcl(top.path(), rounds);
 }
 
 fn trees() -> Trees {
@@ -102,6 +103,32 @@ fn growth(top: &Path, rounds: usize) {
         let each = result.cpu * 1e6 / size as f64;
         println!(
             "{size:10} {:8.3} {:8.3} {:8.1} {each:12.0}",
+            result.cpu, result.wall, result.peak
+        );
+    }
+}
+
+/// The same of modulefiles in Tcl, which all look at the environment.
+fn growth_of_tcl(top: &Path, rounds: usize) {
+    for size in [250, 500, 1000] {
+        let modules = top.join(format!("tcl{size}"));
+        let mut all = "#%Module\n".to_owned();
+        for at in 0..size {
+            writeln!(all, "depends-on m{at}/1.0").unwrap();
+            let text = format!(
+                "#%Module\nset root /apps/software/m{at}/1.0\nprepend-path PATH $root/bin\n\
+                 prepend-path LD_LIBRARY_PATH $root/lib\nsetenv EBROOTM{at} $root\n\
+                 setenv HOME{at} $env(HOME)\n"
+            );
+            write(&modules.join(format!("m{at}/1.0")), &text);
+        }
+        write(&modules.join("all/1.0"), &all);
+        assert_eq!(count(ours(&modules, "all")), size + 1);
+        let result = median(rounds, &|| ours(&modules, "all"));
+        #[allow(clippy::cast_precision_loss, reason = "for people to read")]
+        let each = result.cpu * 1e6 / size as f64;
+        println!(
+            "{size:6} Tcl {:8.3} {:8.3} {:8.1} {each:12.0}",
             result.cpu, result.wall, result.peak
         );
     }

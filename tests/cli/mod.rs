@@ -2,6 +2,7 @@
 
 mod container;
 mod evaluation;
+mod leftovers;
 mod modulefiles;
 mod refusals;
 pub(crate) mod session;

@@ -214,3 +214,38 @@ fn no_command_runs_where_none_may() {
         assert!(!mark.exists(), "{text}");
     }
 }
+
+/// What a `tclsh` is told in the course of loading so many modules, in bytes.
+fn told(modules: usize) -> u64 {
+    let mut files = vec![("all/1".to_owned(), "#%Module\n".to_owned())];
+    for at in 0..modules {
+        writeln!(files[0].1, "depends-on m{at}").unwrap();
+        let text = format!(
+            "#%Module\nprepend-path PATH /software/m{at}/bin\nsetenv ROOT{at} /software/m{at}\n\
+             if {{ [is-loaded m0] }} {{ setenv SEEN{at} $env(PATH) }}\n"
+        );
+        files.push((format!("m{at}/1"), text));
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    let top = tree(&files);
+    let (program, log) = (top.path().join("tclsh"), top.path().join("log"));
+    let script = format!("#!/bin/sh\ntee {} | /usr/bin/tclsh\n", log.display());
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let mut request = request(top.path(), &["all"]);
+    request.environment.insert("LMOD_TCLSH".to_owned(), program.display().to_string());
+    assert_eq!(run(&request).unwrap().modules.len(), modules + 1);
+    std::fs::metadata(log).unwrap().len()
+}
+
+#[test]
+fn what_tcl_is_told_grows_with_the_modules_and_not_with_their_square() {
+    if !tclsh_is_there() {
+        return;
+    }
+    let (none, some, more) = (told(1), told(50), told(150));
+    let (first, rest) = (some - none, more - some);
+    // 49 modules, then 100
+    assert!(rest < first * 5 / 2, "{none}, {some}, {more}");
+}

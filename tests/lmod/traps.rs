@@ -28,7 +28,7 @@ const TRAPS: [(&str, &[&str]); 28] = [
     ("a warning does not fail", &["messages"]),
     ("root is in every group", &["user_in_group"]),
     ("directories of MODULEPATH are cleaned", &["modulepath_odd", "place_twice"]),
-    ("Tcl takes effect at its end", &["ignored", "only_lua"]),
+    ("Tcl takes effect at its end", &["tcl_nothing_at_once", "tcl_prereq", "tcl_newlines"]),
     ("a site adds functions and hooks", &["site_functions", "site_load_hook"]),
     ("only a leading ~ is expanded", &["tilde"]),
     ("ties and inherit", &["inherit_chain", "inherit_none"]),

@@ -7,7 +7,7 @@ use crate::environment::{ListEdit, Operation, Where, path};
 use super::super::evaluator::Evaluator;
 use super::super::features::Feature;
 use super::super::source_sh::ShellChange;
-use super::super::state::Mode;
+use super::super::state::{Mode, State};
 use super::{Act, Call, Host, modes, number, scalar, string};
 
 /// Variables that list the site's rc files.
@@ -251,8 +251,20 @@ impl Evaluator<'_> {
             (Act::Undo, PathCall::Append) => (PathCall::Remove, Where::Last),
             (Act::Undo, PathCall::Remove) => (PathCall::Remove, Where::All),
         };
+        if arguments.delimiter.is_empty() && self.has_elements(&arguments) {
+            let message = format!("{function}: an empty delimiter separates nothing");
+            return Err(mlua::Error::RuntimeError(message));
+        }
         self.edit_path(&arguments, kind, at);
         Ok(())
+    }
+
+    /// Whether the call would have to take a text apart by its own delimiter.
+    fn has_elements(&self, arguments: &PathArguments) -> bool {
+        let mut state = self.state.borrow_mut();
+        let name = &arguments.variable;
+        let is_there = |state: &mut State| state.getenv(name).is_some_and(|old| !old.is_empty());
+        !state.is_list(name) && (!arguments.value.is_empty() || is_there(&mut state))
     }
 
     fn path_arguments(&self, function: &str, call: &Call) -> mlua::Result<Option<PathArguments>> {

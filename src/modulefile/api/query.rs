@@ -85,11 +85,29 @@ fn install_environment<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> 
     host.define("convertToCanonical", |_, version: Option<mlua::LuaString>| {
         Ok(canonical(&version.map(|text| text.to_string_lossy()).unwrap_or_default()))
     })?;
-    host.define("exit", move |_, _: Value| {
+    host.define("exit", move |_, status: Value| {
+        check_status(&status)?;
         let line = vm::current_line(ev.lua);
         let (file, chain) = (ev.watch.file(), ev.watch.chain());
         Err::<(), _>(ev.watch.end(EvaluationError::Exit { file, line, chain }))
     })
+}
+
+/// What Lua's own `exit` takes.
+fn check_status(status: &Value) -> mlua::Result<()> {
+    let wrong =
+        |what: &str| Err(mlua::Error::runtime(format!("bad argument #1 to 'exit' ({what})")));
+    let is_whole = |number: f64| number.fract() == 0.0;
+    match status {
+        Value::Nil | Value::Boolean(_) | Value::Integer(_) => Ok(()),
+        Value::Number(number) if is_whole(*number) => Ok(()),
+        Value::Number(_) => wrong("number has no integer representation"),
+        Value::String(text) => match text.to_string_lossy().trim().parse::<f64>() {
+            Ok(number) if is_whole(number) => Ok(()),
+            _ => wrong("number expected, got string"),
+        },
+        other => wrong(&format!("number expected, got {}", other.type_name())),
+    }
 }
 
 fn install_programs<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Result<()> {

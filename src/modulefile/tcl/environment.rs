@@ -10,7 +10,7 @@ use super::server::{add_line, add_words};
 
 /// Commands of a file that may look at the environment, or at what it says, without a sign that the
 /// prelude sees: `$env(NAME)` and `exec` it does see.
-const COMMANDS: [&str; 5] = ["cd", "clock", "package", "source", "upvar"];
+const COMMANDS: [&str; 6] = ["append", "cd", "clock", "package", "source", "upvar"];
 
 /// Texts of a file that mean the same.
 const SIGNS: [&str; 4] = ["unset", "~", "tempfile", "tcl_platform"];
@@ -41,15 +41,12 @@ impl Known {
             if name.is_empty() || name.contains('=') || !sound(&name) || old == value.as_ref() {
                 continue;
             }
-            match value.filter(|value| sound(value)) {
-                Some(value) => {
-                    add_value(&mut lines, &name, old.map(String::as_str), &value);
-                    self.variables.insert(name, value);
-                }
-                None => {
-                    add_line(&mut lines, b"unset", &[name.as_bytes()]);
-                    self.variables.remove(&name);
-                }
+            if let Some(value) = value.filter(|value| sound(value)) {
+                add_value(&mut lines, &name, old.map(String::as_str), &value);
+                self.variables.insert(name, value);
+            } else {
+                add_line(&mut lines, b"unset", &[name.as_bytes()]);
+                self.variables.remove(&name);
             }
         }
         lines

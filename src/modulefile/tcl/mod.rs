@@ -125,6 +125,10 @@ impl Evaluator<'_> {
         let mut text = String::new();
         for record in self.run_tcl(&run)? {
             match record.first().map(String::as_str) {
+                Some("exited") => {
+                    self.rc_exited(&record)?;
+                    text.clear();
+                }
                 Some("failed") => return Err(self.rc_failed(&record)),
                 Some("printed") if !self.rules.tcl_attached => {
                     return Err(self.refuse("the rc file prints a text".to_owned()));
@@ -158,6 +162,22 @@ impl Evaluator<'_> {
             line: line.parse().ok().filter(|line| *line > 0),
             chain: self.watch.chain(),
         })
+    }
+
+    /// The rc file has ended the Tcl that reads it: where that is Lmod's own process, Lmod; else
+    /// what it has said is lost, and Lmod looks at the status.
+    fn rc_exited(&self, record: &[String]) -> mlua::Result<()> {
+        drop(self.tcl.server.borrow_mut().take());
+        if self.rules.tcl_attached {
+            let (file, chain) = (self.watch.file(), self.watch.chain());
+            return Err(self.watch.end(EvaluationError::Exit { file, line: None, chain }));
+        }
+        match record {
+            [_, status] if status != "0" => {
+                Err(self.refuse(format!("the rc file exits with status {status}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Where Lmod runs Tcl in its own process, variables that a file sets itself stay there.
@@ -207,7 +227,7 @@ impl Evaluator<'_> {
         if result.is_err() {
             drop(self.tcl.server.borrow_mut().take());
         }
-        self.tell(self.watch.resume());
+        self.tell(Some(self.watch.resume()));
         result.map_err(|failure| self.tcl_failure(&program, &failure))
     }
 
@@ -221,6 +241,8 @@ impl Evaluator<'_> {
         let mut server = self.tcl.server.borrow_mut();
         let fresh = server.is_none();
         if fresh {
+            self.tcl.known.take();
+            self.state.borrow_mut().touch_all();
             *server = Some(self.runner.lifted(|| Server::start(program, &directory))?);
         }
         let Some(server) = server.as_mut() else { return Err(Failure::Gone) };
@@ -239,7 +261,8 @@ impl Evaluator<'_> {
             (told.join(" "), run.file.to_string_lossy(), directory.to_string_lossy());
         let flag = |on: bool| if on { "1" } else { "0" };
         let (attached, given) = (flag(self.rules.tcl_attached), flag(given));
-        let words = [self.rules.version_text.as_str(), &told, attached, given, &directory];
+        let seconds = bounds.seconds_left().to_string();
+        let words = [&self.rules.version_text, &told, attached, given, &seconds, &*directory];
         let words = words.into_iter().chain([run.mode, &file, run.full_name, run.user_name]);
         let words: Vec<&[u8]> = words.map(str::as_bytes).collect();
         let available = OnceCell::new();

@@ -215,7 +215,7 @@ proc ::host::restore_base {} {
     foreach name [all_that_changed] {
         if {![dict exists $base $name]} {
             unset_in_process $name
-        } elseif {![info exists ::env($name)] || $::env($name) ne [dict get $base $name]} {
+        } elseif {[catch {set ::env($name)} value] || $value ne [dict get $base $name]} {
             set ::env($name) [dict get $base $name]
         }
     }
@@ -227,10 +227,11 @@ proc ::host::restore_base {} {
 proc ::host::record_leaks {} {
     variable base
     foreach name [all_that_changed] {
-        if {![info exists ::env($name)]} {
+        # A variable that another interpreter has unset still exists here, and cannot be read.
+        if {[catch {set ::env($name)} value]} {
             record leak $name
-        } elseif {![dict exists $base $name] || [dict get $base $name] ne $::env($name)} {
-            record leak $name $::env($name)
+        } elseif {![dict exists $base $name] || [dict get $base $name] ne $value} {
+            record leak $name $value
         }
     }
 }
@@ -271,25 +272,26 @@ proc ::host::one_mode {modes} {
 proc ::host::new_interpreter {pairs} {
     set child [interp create]
     foreach {name command} $pairs { interp alias $child $name {} {*}$command }
+    # Where no list of a modulefile's own commands and namespaces shows them.
     foreach {name command} {
         exec ::host::note_exec
         open ::host::note_open
         interp ::host::note_interp
         touch ::host::touch
     } {
-        interp alias $child ::module_export_$name {} $command
+        interp alias $child ::tcl::host_$name {} $command
     }
-    interp alias $child ::module_export_environment {} ::host::show_environment $child
+    interp alias $child ::tcl::host_environment {} ::host::show_environment $child
     interp eval $child {
-        foreach name {exec open interp} {
-            trace add execution $name enter ::module_export_$name
-        }
-        unset name
-        trace add variable ::env {write unset} ::module_export_touch
+        trace add execution exec enter ::tcl::host_exec
+        trace add execution open enter ::tcl::host_open
+        trace add execution interp enter ::tcl::host_interp
+        trace add variable ::env {write unset} ::tcl::host_touch
     }
     if {!$::host::complete} {
-        interp eval $child {trace add variable ::env {read array} ::module_export_environment}
+        interp eval $child {trace add variable ::env {read array} ::tcl::host_environment}
     }
+    interp limit $child time -seconds [expr {[clock seconds] + $::host::seconds}]
     if {[since no-commands]} {
         interp alias $child exec {} ::host::refuse exec
         interp alias $child system {} ::host::refuse system
@@ -347,6 +349,7 @@ proc ::host::run_modulefile {} {
     foreach {name value} [list ModulesCurrentModulefile $file g_help 0 g_shellType sh g_shellName bash] {
         interp eval $child [list set $name $value]
     }
+    interp eval $child {set returnVal 0}
     set code [interp eval $child {catch {source $ModulesCurrentModulefile} errorMsg}]
     set message [interp eval $child {set errorMsg}]
     set line [line_of_error $child $file]
@@ -365,15 +368,19 @@ proc ::host::run_rc {} {
     variable file
     set child [new_interpreter [::rc::commands]]
     interp eval $child {
-        proc ::module_export_read {file} {
+        # Its variables are those that the file finds in Lmod.
+        proc ::tcl::host_read {mRcFile} {
             global env ModuleTool ModuleToolVersion
-            source $file
+            set version -1
+            set found 0
+            source $mRcFile
             if {[info exists ModulesVersion]} { return [list $ModulesVersion] }
             if {[info exists ModuleVersion]} { return [list $ModuleVersion] }
+            if {$found > 0} { return [list $version] }
             return {}
         }
     }
-    set code [catch {interp eval $child [list ::module_export_read $file]} found]
+    set code [catch {interp eval $child [list ::tcl::host_read $file]} found]
     set line [expr {$code ? [line_of_error $child $file] : 0}]
     interp delete $child
     if {$code} {
@@ -422,8 +429,9 @@ proc ::host::request {words} {
     variable full_name
     variable user_name
     array unset identity
-    foreach {version features attached complete} [decode_all [lrange $words 0 3]] break
-    foreach {scratch mode file full_name user_name} [decode_all [lrange $words 4 8]] break
+    variable seconds
+    foreach {version features attached complete seconds} [decode_all [lrange $words 0 4]] break
+    foreach {scratch mode file full_name user_name} [decode_all [lrange $words 5 9]] break
     cd $scratch
     if {$mode eq "rc"} {
         run_rc

@@ -74,8 +74,16 @@ proc ::rc::puts {args} {
     }
 }
 
+# Nothing comes after it, so this process ends as well; the answer says how.
+proc ::rc::exit {{code 0}} {
+    if {![string is integer -strict $code]} { error "expected integer but got \"$code\"" }
+    ::host::record exited [expr {$code & 255}]
+    ::host::answer
+    ::exit
+}
+
 proc ::rc::commands {} {
-    set pairs {puts ::rc::puts}
+    set pairs {puts ::rc::puts exit ::rc::exit}
     foreach name {module-version module-alias hide-version hide-modulefile} {
         lappend pairs $name ::rc::$name
     }

@@ -31,6 +31,16 @@ pub(super) struct Bounds {
     pub(super) memory_bytes: u64,
 }
 
+/// After the deadline `tclsh` ends Tcl's own loops itself, should nobody else do so. Seconds.
+const GRACE: u64 = 5;
+
+impl Bounds {
+    /// Whole seconds until `tclsh` has to end a file itself.
+    pub(super) fn seconds_left(&self) -> u64 {
+        self.deadline.saturating_duration_since(Instant::now()).as_secs().saturating_add(GRACE)
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Failure {

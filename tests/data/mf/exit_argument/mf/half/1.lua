@@ -1,0 +1,2 @@
+pcall(os.exit, 1.5)
+setenv("X", "1")

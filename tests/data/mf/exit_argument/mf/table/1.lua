@@ -1,0 +1,2 @@
+pcall(os.exit, {})
+setenv("X", "1")

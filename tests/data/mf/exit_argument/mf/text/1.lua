@@ -1,0 +1,2 @@
+pcall(os.exit, "3")
+setenv("X", "1")

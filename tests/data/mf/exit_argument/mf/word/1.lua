@@ -1,0 +1,2 @@
+pcall(os.exit, "word")
+setenv("X", "1")

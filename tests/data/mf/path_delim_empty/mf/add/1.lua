@@ -1,0 +1,2 @@
+setenv("BEFORE", "1")
+prepend_path("P", "a", "")

@@ -1,0 +1,2 @@
+pcall(prepend_path, "P", "a", "")
+setenv("AFTER", "1")

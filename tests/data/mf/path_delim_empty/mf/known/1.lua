@@ -1,0 +1,2 @@
+prepend_path("P", "a:b")
+prepend_path("P", "c", "")
