@@ -131,8 +131,6 @@ const MISBEHAVIOUR: &[(&str, &str, &str)] = &[
     ("no coroutines", "coroutine.wrap(function() end)()", "coroutine"),
     ("a table as error", "assert(false, {})", "table"),
     ("error in pcall's function", "assert(pcall(assert, nil))", "assertion failed"),
-    ("exit", "setenv('A', '1') os.exit(0)", "os.exit"),
-    ("exit under pcall", "pcall(os.exit, 0)", "os.exit"),
     ("refuses", "LmodError('not \\27[31mtoday')", "not \\u{1b}[31mtoday"),
     ("refuses under pcall", "pcall(LmodError, 'not here')", "not here"),
     ("bytecode", "\u{1b}Lua\u{54}\0", "binary chunk"),
