@@ -96,8 +96,8 @@ fn evaluate_clean(
         &request,
         &context.interrupt,
     ) {
-        // The shell of a user sees no failure then, and no change.
-        Err(error @ EvaluationError::Exit { .. }) => {
+        // No failure then, and no change.
+        Err(error @ EvaluationError::Exit { status: 0, .. }) => {
             terminal.warning(&error.to_string());
             return Ok(Evaluation::default());
         }

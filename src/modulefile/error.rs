@@ -45,8 +45,13 @@ pub enum EvaluationError {
     },
     /// The modulefile or rc file calls `os.exit` (`exit` in Tcl), with which Lmod itself ends:
     /// without a word, and with nothing loaded.
-    #[error("Lmod ends here, with nothing loaded: the file calls exit{chain}{}", Place(file, *line))]
+    #[error(
+        "Lmod ends here with status {status}, and nothing is loaded: the file calls exit{chain}{}",
+        Place(file, *line)
+    )]
     Exit {
+        /// Lmod's exit status.
+        status: u8,
         /// The modulefile.
         file: PathBuf,
         /// Its line, where known.

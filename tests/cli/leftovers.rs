@@ -144,9 +144,10 @@ fn where_there_is_no_tclsh_the_file_and_the_package_are_named() {
 #[test]
 fn an_exit_leaves_everything_as_it_is_and_says_so() {
     let env = TestEnv::new();
-    env.write("modules/a/1.lua", "setenv('A', '1')\nos.exit(3)\n");
+    env.write("modules/a/1.lua", "setenv('A', '1')\nos.exit(0)\n");
+    env.write("modules/f/1.lua", "os.exit(3)\n");
     env.write("modules/b/1.lua", "load('a')\n");
-    env.write("modules/c/1", "#%Module\nsetenv C 1\nexit 1\n");
+    env.write("modules/c/1", "#%Module\nsetenv C 1\nexit 0\n");
     env.write("modules/d/1.lua", "pcall(os.exit, 'word')\nsetenv('D', '1')\n");
     env.write("modules/e/1.lua", "");
     let run = |words: &[&str]| {
@@ -164,6 +165,9 @@ fn an_exit_leaves_everything_as_it_is_and_says_so() {
         let document: serde_json::Value = serde_json::from_str(&ran.clone().success()).unwrap();
         assert_eq!(document, nothing);
     }
+    let failed = run(&["env", "--clean", "--format", "json", "f"]);
+    assert_eq!(failed.status, 1, "{failed}");
+    assert!(failed.stderr.contains("with status 3"), "{failed}");
     let ran = run(&["env", "--clean", "--format", "json", "d"]).success();
     assert!(ran.contains("\"D\": \"1\""), "{ran}");
     let mut container = env.module_export();

@@ -86,27 +86,39 @@ fn install_environment<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> 
         Ok(canonical(&version.map(|text| text.to_string_lossy()).unwrap_or_default()))
     })?;
     host.define("exit", move |_, status: Value| {
-        check_status(&status)?;
+        let status = exit_status(&status)?;
         let line = vm::current_line(ev.lua);
         let (file, chain) = (ev.watch.file(), ev.watch.chain());
-        Err::<(), _>(ev.watch.end(EvaluationError::Exit { file, line, chain }))
+        Err::<(), _>(ev.watch.end(EvaluationError::Exit { status, file, line, chain }))
     })
 }
 
-/// What Lua's own `exit` takes.
-fn check_status(status: &Value) -> mlua::Result<()> {
+/// The status that Lua's own `exit` makes of its argument.
+fn exit_status(status: &Value) -> mlua::Result<u8> {
     let wrong =
         |what: &str| Err(mlua::Error::runtime(format!("bad argument #1 to 'exit' ({what})")));
-    let is_whole = |number: f64| number.fract() == 0.0;
-    match status {
-        Value::Nil | Value::Boolean(_) | Value::Integer(_) => Ok(()),
-        Value::Number(number) if is_whole(*number) => Ok(()),
-        Value::Number(_) => wrong("number has no integer representation"),
-        Value::String(text) => match text.to_string_lossy().trim().parse::<f64>() {
-            Ok(number) if is_whole(number) => Ok(()),
-            _ => wrong("number expected, got string"),
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole, and the system takes a byte"
+    )]
+    let byte = |number: f64| number.rem_euclid(256.0) as u8;
+    let number = match status {
+        Value::Nil => 0.0,
+        Value::Boolean(well) => f64::from(u8::from(!well)),
+        #[allow(clippy::cast_precision_loss, reason = "the system takes a byte")]
+        Value::Integer(number) => number.rem_euclid(256) as f64,
+        Value::Number(number) => *number,
+        Value::String(text) => match text.to_string_lossy().trim().parse() {
+            Ok(number) => number,
+            Err(_) => return wrong("number expected, got string"),
         },
-        other => wrong(&format!("number expected, got {}", other.type_name())),
+        other => return wrong(&format!("number expected, got {}", other.type_name())),
+    };
+    if number.fract() == 0.0 {
+        Ok(byte(number))
+    } else {
+        wrong("number has no integer representation")
     }
 }
 

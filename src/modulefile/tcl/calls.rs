@@ -46,7 +46,6 @@ impl Calls {
                 let words = words.join(" ");
                 self.push(&format!("complete(\"{shell}\",\"{name}\",\"{words}\")\n"));
             }
-            ["extensions", words @ ..] => self.extensions(words),
             ["error", message, line] => self.error(message, line),
             _ => {}
         }
@@ -101,14 +100,6 @@ impl Calls {
                 self.push("\n");
             }
         }
-    }
-
-    fn extensions(&mut self, words: &[&str]) {
-        let words: Vec<String> = words.iter().map(|word| escape(word)).collect();
-        // Lmod puts them in a row and splits the row at blanks.
-        let row = words.join(",");
-        let words: Vec<&str> = row.split_whitespace().collect();
-        self.call("extensions", &words);
     }
 
     fn error(&mut self, message: &str, line: &str) {
@@ -201,7 +192,6 @@ mod tests {
             ),
             (then, &["puts", "stdout", "x"], r#"execute{cmd=[===[x]===],modeA={"unload"}}"#),
             (now, &["puts", "file5", "x"], "x"),
-            (now, &["extensions", "a/1", "b/2"], r#"extensions("a/1,b/2")"#),
             (now, &["complete", "bash", "x", "-W", "a"], r#"complete("bash","x","-W a")"#),
         ] {
             let mut calls = Calls::default();

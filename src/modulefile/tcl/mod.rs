@@ -35,11 +35,12 @@ pub(super) use self::literal::parse as parse_literal;
 const USUAL: [&str; 4] = ["/usr/bin", "/bin", "/usr/local/bin", "/opt/local/bin"];
 
 /// What the prelude is told that this Lmod can do.
-const TOLD: [(&str, Feature); 13] = [
+const TOLD: [(&str, Feature); 14] = [
     ("any", Feature::TclDependsOnAny),
     ("dynamic", Feature::TclDynamic),
     ("getenv", Feature::TclGetenv),
     ("help", Feature::TclHelp),
+    ("numbers", Feature::TclNumbers),
     ("options", Feature::TclOptions),
     ("reset", Feature::TclReset),
     ("shell", Feature::TclShellCompared),
@@ -168,15 +169,14 @@ impl Evaluator<'_> {
     /// what it has said is lost, and Lmod looks at the status.
     fn rc_exited(&self, record: &[String]) -> mlua::Result<()> {
         drop(self.tcl.server.borrow_mut().take());
+        let status = record.get(1).and_then(|status| status.parse().ok()).unwrap_or(0);
         if self.rules.tcl_attached {
             let (file, chain) = (self.watch.file(), self.watch.chain());
-            return Err(self.watch.end(EvaluationError::Exit { file, line: None, chain }));
+            return Err(self.watch.end(EvaluationError::Exit { status, file, line: None, chain }));
         }
-        match record {
-            [_, status] if status != "0" => {
-                Err(self.refuse(format!("the rc file exits with status {status}")))
-            }
-            _ => Ok(()),
+        match status {
+            0 => Ok(()),
+            _ => Err(self.refuse(format!("the rc file exits with status {status}"))),
         }
     }
 

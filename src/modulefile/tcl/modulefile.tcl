@@ -120,13 +120,19 @@ proc ::command::module-whatis {args} {
 proc ::command::complete {shell name args} { ::host::record complete $shell $name {*}$args }
 
 proc ::command::extensions {args} {
-    if {[llength $args]} { ::host::record extensions {*}$args }
+    if {![llength $args]} { return }
+    set words {}
+    foreach word $args { lappend words [::host::escaped $word] }
+    ::host::record call extensions {*}[::host::again [join $words ,]]
 }
 
 proc ::command::exit {{code 1}} { ::host::record call os.exit {*}[::host::again $code] }
 proc ::command::myBreak {args} { ::host::record call LmodBreak {} }
-proc ::command::initGA {} { set ::host::records {} }
-proc ::command::setPutMode {value} {}
+proc ::command::initGA {} {
+    set ::host::records {}
+    set ::said::texts {}
+}
+proc ::command::setPutMode {value} { return $value }
 proc ::command::showResults {} {}
 
 proc ::command::versioncmp {one other} {
@@ -265,11 +271,10 @@ proc ::command::module {command args} {
         }
         default {
             if {[::host::since unknown]} {
-                ::host::record error "Unknown module command: $command" 0
+                ::host::record error "Unknown module command: $command -> exitting" 0
             }
         }
     }
-    return {}
 }
 
 # ---- which command stands for which

@@ -68,10 +68,13 @@ proc ::host::say_last {line} {
     flush $out
 }
 
+# What it returns is what Lmod's own command returns to a modulefile.
 proc ::host::record {kind args} {
     variable records
+    variable mode
     lappend records [linsert $args 0 $kind]
-    return {}
+    if {$mode eq "rc"} { return {} }
+    return [::said::add $kind $args]
 }
 
 proc ::host::note {function text} {
@@ -83,6 +86,8 @@ proc ::host::since {feature} {
     return [expr {[lsearch -exact $features $feature] >= 0}]
 }
 
+proc ::host::escaped {word} { return [string map {\\ \\\\ \t \\\t \" \\\" \n \\\n} $word] }
+
 # ---- words that Lmod reads a second time as Tcl
 
 # Lmod joins some words and evaluates the result. That is done here where it can do no harm.
@@ -91,8 +96,12 @@ proc ::host::again {text} {
         return [regexp -inline -all {[^ ]+} $text]
     }
     set reader [interp create]
-    interp eval $reader {proc words args {return $args}}
-    set code [catch {interp eval $reader "words $text"} words]
+    interp eval $reader {
+        proc ::tcl::words args {return $args}
+        # No more variables than there are in Lmod's own procedure.
+        proc ::tcl::again text { eval "::tcl::words $text" }
+    }
+    set code [catch {interp eval $reader [list ::tcl::again $text]} words]
     interp delete $reader
     if {$code} { return -code error $words }
     return $words
@@ -418,6 +427,7 @@ proc ::host::answer {} {
 proc ::host::request {words} {
     variable before [dict create]
     variable unset_before [dict create]
+    variable ::said::texts {}
     variable identity
     variable seen [dict create]
     variable complete
