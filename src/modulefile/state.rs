@@ -179,8 +179,6 @@ impl State {
         self.frames.last().map(|frame| frame.full_name.clone()).unwrap_or_default()
     }
 
-    // ---- frames
-
     pub(super) fn push_frame(&mut self, name: &Name) {
         let resolved = name.resolved.clone().unwrap_or_default();
         self.serial += 1;
@@ -215,8 +213,7 @@ impl State {
         self.frames.last().map_or(0, |frame| frame.serial)
     }
 
-    /// Undoes what the innermost frame did to variables and module table. The environment that
-    /// commands see keeps it, as Lmod's own does.
+    /// Undoes what the innermost frame did. The environment that commands see keeps it, as Lmod's.
     pub(super) fn roll_back(&mut self) {
         self.refresh_environment();
         let Some(frame) = self.frames.last() else { return };
