@@ -4,6 +4,7 @@ _VERSION = version
 if kind == "5.3" or kind == "5.4" then return nil end
 
 local oldest = kind == "5.1" or kind == "luajit"
+local find, gmatch, gsub, lower, match = string.find, string.gmatch, string.gsub, string.lower, string.match
 local format, own_tostring, own_tonumber, own_concat = string.format, tostring, tonumber, table.concat
 
 -- A number as these versions write it: they know floats only.
@@ -21,10 +22,10 @@ end
 if oldest then
     function tonumber(value, base)
         if base == nil and type(value) == "string" then
-            local sign, word = value:lower():match("^%s*([+-]?)(%a+)%s*$")
+            local sign, word = match(lower(value), "^%s*([+-]?)(%a+)%s*$")
             if word == "nan" then return 0 / 0 end
             if word == "inf" or word == "infinity" then return sign == "-" and -math.huge or math.huge end
-            local digits = kind == "luajit" and value:match("^%s*0[bB]([01]+)%s*$")
+            local digits = kind == "luajit" and match(value, "^%s*0[bB]([01]+)%s*$")
             if digits then return own_tonumber(digits, 2) + 0.0 end
         end
         return own_tonumber(value, base)
@@ -40,11 +41,11 @@ local function whole(value)
     return value
 end
 
-for name in ("len lower reverse upper gmatch match find"):gmatch("%a+") do
+for name in gmatch("len lower reverse upper gmatch match find", "%a+") do
     local original = string[name]
     string[name] = function(text, ...) return original(written(text), ...) end
 end
-for name in ("sub byte rep"):gmatch("%a+") do
+for name in gmatch("sub byte rep", "%a+") do
     local original = string[name]
     string[name] = function(text, first, second)
         if name == "rep" and kind == "5.1" then second = nil end
@@ -59,7 +60,6 @@ end
 string.pack, string.unpack, string.packsize = nil, nil, nil
 if kind == "5.1" then string.gfind = string.gmatch end
 
-local gsub = string.gsub
 function string.gsub(text, pattern, replacement, ...)
     local by = replacement
     if type(by) == "number" then
@@ -68,9 +68,9 @@ function string.gsub(text, pattern, replacement, ...)
         by = function(...) return written((replacement(...))) end
     elseif type(by) == "table" then
         by = function(key) return written(replacement[key]) end
-    elseif type(by) == "string" and oldest and by:find("%", 1, true) then
+    elseif type(by) == "string" and oldest and find(by, "%", 1, true) then
         by = gsub(by, "%%(.?)", function(letter)
-            if letter:find("^[%d%%]") then return nil end
+            if find(letter, "^[%d%%]") then return nil end
             return letter
         end)
     end
@@ -86,7 +86,7 @@ local function argument(letter, value, at)
         return tostring(value)
     elseif letter == "q" then
         return written(value)
-    elseif letter:find("[cdiouxX]") then
+    elseif find(letter, "[cdiouxX]") then
         local number = own_tonumber(value)
         return number and (math.tointeger(whole(number)) or number) or value
     end

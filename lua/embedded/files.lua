@@ -1,6 +1,9 @@
 -- Files for modulefiles: reading is real, writing goes nowhere and is noted.
 local host = ...
+local own = host.own
+local string, table = own.string, own.table
 local files = {}
+local oldest = host.lua == "5.1" or host.lua == "luajit"
 
 local function note(function_name, text)
     host.shell_text(function_name, text)
@@ -24,6 +27,7 @@ local function sink(written)
     return file
 end
 
+files.nothing = sink(function() end)
 files.stdout = sink(function(text) note("print", text) end)
 files.stderr = sink(function(text) host.lmod_message(text) end)
 
@@ -32,12 +36,19 @@ function files.write(...)
 end
 
 function files.open(path, mode)
-    mode = mode or "r"
-    if mode:find("[wa+]") then
+    if mode == nil then mode = "r" end
+    if type(mode) == "number" then mode = tostring(mode) end
+    if type(mode) ~= "string" then
+        error("bad argument #2 to 'open' (string expected, got " .. type(mode) .. ")", 2)
+    end
+    if string.find(mode, "[wa+]") then
         note("io.open", path)
         return sink(function() end)
     end
-    return io.open(path, mode)
+    -- The oldest leave it to the system, which asks for the first letter only.
+    local known = mode == "r" or mode == "rb" or (oldest and string.find(mode, "^r"))
+    if not known then error("bad argument #2 to 'open' (invalid mode)", 2) end
+    return own.open(path, "r")
 end
 
 function files.close(file)
@@ -47,7 +58,7 @@ end
 
 -- The output of a command as a file that is read.
 function files.popen(command, mode)
-    if mode and mode:find("w") then
+    if mode ~= nil and string.find(mode, "w") then
         host.run("popen", command, false)
         return sink(function() end)
     end
@@ -55,8 +66,8 @@ function files.popen(command, mode)
     local file, position = {}, 1
     local function line(keep)
         if position > #output then return nil end
-        local from, to = output:find("\n", position, true)
-        local text = output:sub(position, (from or #output + 1) - 1)
+        local from, to = string.find(output, "\n", position, true)
+        local text = string.sub(output, position, (from or #output + 1) - 1)
         position = (to or #output) + 1
         if keep and from then text = text .. "\n" end
         return text
@@ -64,27 +75,27 @@ function files.popen(command, mode)
     local function read(format)
         if type(format) == "number" then
             if position > #output then return nil end
-            local text = output:sub(position, position + format - 1)
+            local text = string.sub(output, position, position + format - 1)
             position = position + format
             return text
         end
-        format = tostring(format or "l"):gsub("^%*", ""):sub(1, 1)
+        format = string.match(tostring(format or "l"), "^%*?(.?)")
         if format == "a" then
-            local text = output:sub(position)
+            local text = string.sub(output, position)
             position = #output + 1
             return text
         elseif format == "n" then
-            local from, to = output:find("^%s*[-+]?[%w.]+", position)
+            local from, to = string.find(output, "^%s*[-+]?[%w.]+", position)
             if not from then return nil end
             position = to + 1
-            return tonumber(output:sub(from, to))
+            return tonumber(string.sub(output, from, to))
         end
         return line(format == "L")
     end
     function file:read(format) return read(format) end
     function file:lines() return function() return line(false) end end
     function file:close()
-        if host.lua == "5.1" or host.lua == "luajit" then return true end
+        if oldest then return true end
         return success or nil, "exit", code
     end
     function file:flush() return self end

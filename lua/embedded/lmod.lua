@@ -1,5 +1,7 @@
 -- Look-alikes of what Lmod's own libraries give to a site's files. What is not here is named when it is used.
 local host, sandbox, site = ...
+local own = host.own
+local os, string, table = own.os, own.string, own.table
 local globals, loaded = site.globals, site.package.loaded
 
 local function nothing() end
@@ -21,12 +23,14 @@ end
 
 ---- Functions
 
+local modulefiles_only = { load = true, dbg = true, unpack = true }
+
 for name, value in pairs(sandbox) do
-    if globals[name] == nil and name ~= "load" and name ~= "dbg" then globals[name] = value end
+    if globals[name] == nil and not modulefiles_only[name] then globals[name] = value end
 end
 globals.load_module, globals.realpath, globals.abspath = sandbox.load, host.realpath, host.realpath
 -- They are there whatever modulefiles may call.
-for name in ([[atmost depends_on_any purge export_shell_function]]):gmatch("%S+") do globals[name] = host[name] end
+for name in string.gmatch("atmost depends_on_any purge export_shell_function", "%S+") do globals[name] = host[name] end
 globals.pathJoin_w_spaces = sandbox.pathJoin
 function globals.sandbox_registration(functions)
     if type(functions) ~= "table" then
@@ -47,7 +51,7 @@ globals.parseVersion = host.convertToCanonical
 function globals.colorize(_, ...) return table.concat({ ... }) end
 function globals.extractVersion(full_name, sn)
     if not full_name or full_name == sn then return false end
-    return full_name:sub(#sn + 2)
+    return string.sub(full_name, #sn + 2)
 end
 function globals.cmdDir() return host.lmod_directory() or "" end
 function globals.cmdName() return "lmod" end
@@ -56,7 +60,7 @@ function globals.haveWarnings() return true end
 globals.is_spider = function() return false end
 globals.findAdminFn, globals.readAdmin, globals.prtHdr = nothing, nothing, nothing
 function globals.i18n(key) return key end
-globals.LuaV = (globals._VERSION:gsub("Lua ", ""))
+globals.LuaV = (string.gsub(globals._VERSION, "Lua ", ""))
 globals.ModulePath = "MODULEPATH"
 globals.LMOD_CACHE_VERSION = 5
 
@@ -91,7 +95,7 @@ function globals.deepcopy(value, seen)
 end
 
 local function serialized(value, indent)
-    if type(value) == "string" then return ("%q"):format(value) end
+    if type(value) == "string" then return string.format("%q", value) end
     if type(value) ~= "table" then return tostring(value) end
     local lines, inner = {}, indent .. "  "
     for _, item in ipairs(value) do lines[#lines + 1] = inner .. serialized(item, inner) .. ",\n" end
@@ -155,7 +159,7 @@ local function mname(data)
     function methods.show() return data.userName end
     function methods.defaultKind()
         local kinds = { ["^"] = "marked", s = "system", u = "user" }
-        return kinds[(data.wV or ""):gsub("^.*/", ""):sub(1, 1)] or "none"
+        return kinds[string.match(data.wV or "", "([^/]?)[^/]*$")] or "none"
     end
     function methods.isloaded() return host.isloaded(data.userName) end
     function methods.isPending() return host.isPending(data.userName) end
@@ -254,8 +258,8 @@ loaded.FrameStk = { singleton = function() return frames end }
 ---- Small ones
 
 local dbg = {}
-for name in ([[active fini print print2D printA printT start warning error set_prefix activateDebug flush indent
-    errorExit quiet]]):gmatch("%S+") do
+for name in string.gmatch([[active fini print print2D printA printT start warning error set_prefix activateDebug flush indent
+    errorExit quiet]], "%S+") do
     dbg[name] = nothing
 end
 function dbg.active() return false end
@@ -279,9 +283,9 @@ function posix.getpasswd(user, what)
     if entry and what then return entry[what] end
     return entry
 end
-function posix.basename(path) return (path:gsub("/+$", ""):match("[^/]*$")) end
+function posix.basename(path) return string.match((string.gsub(path, "/+$", "")), "[^/]*$") end
 function posix.dirname(path)
-    local above = path:gsub("/+$", ""):match("^(.*)/[^/]*$")
+    local above = string.match((string.gsub(path, "/+$", "")), "^(.*)/[^/]*$")
     return above == nil and "." or above == "" and "/" or above
 end
 function posix.dir(path)
@@ -303,7 +307,7 @@ lfs._VERSION = "LuaFileSystem 1.8.0"
 local function named(kind, library)
     return setmetatable(library, {
         __index = function(_, name)
-            if type(name) == "string" and name:find("^[%a]") then
+            if type(name) == "string" and string.find(name, "^[%a]") then
                 host.unsupported("`" .. kind .. "." .. name .. "`")
             end
         end,
@@ -321,9 +325,9 @@ loaded.Version = {
 loaded.Hook, loaded.Sandbox = site.hook, true
 loaded.i18n = globals.i18n
 loaded.declare = true
-for name in ([[strict sandbox string_utils utils cmdfuncs lmod_system_execute parseVersion capture
+for name in string.gmatch([[strict sandbox string_utils utils cmdfuncs lmod_system_execute parseVersion capture
     serializeTbl myGlobals TermWidth fileOps colorize deepcopy pairsByKeys loadModuleFile modfuncs inherits
-    StandardPackage convertToCanonical UUIDString mergeEnvVars pager]]):gmatch("%S+") do
+    StandardPackage convertToCanonical UUIDString mergeEnvVars pager]], "%S+") do
     if loaded[name] == nil then loaded[name] = true end
 end
 

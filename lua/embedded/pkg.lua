@@ -1,5 +1,6 @@
 -- `Pkg`, the class with which some sites write their modulefiles.
 local host, sandbox = ...
+local string, table = host.own.string, host.own.table
 
 local Pkg = {}
 local parts = { DIR = "", BIN = "bin", LIB = "lib", INC = "include", DOC = "doc", MAN = "man" }
@@ -21,7 +22,7 @@ function Pkg:_build_pkgBase(level)
     local pieces = { self._pkgRoot }
     if level > 0 then
         local above = sandbox.hierarchyA(self._pkgNameVer, level)
-        for i = level, 1, -1 do pieces[#pieces + 1] = above[i]:gsub("/", "-"):gsub("%.", "_") end
+        for i = level, 1, -1 do pieces[#pieces + 1] = string.gsub(string.gsub(above[i], "/", "-"), "%.", "_") end
     end
     pieces[#pieces + 1] = self._pkgNameVer
     return sandbox.pathJoin(table.unpack(pieces))
@@ -37,9 +38,9 @@ function Pkg:setPkgInfo()
 end
 
 function Pkg:setStandardPaths(...)
-    local prefix = host.site_name():upper() .. "_" .. self:pkgDisplayName():upper() .. "_"
+    local prefix = string.upper(host.site_name()) .. "_" .. string.upper(self:pkgDisplayName()) .. "_"
     for _, what in ipairs({ ... }) do
-        what = what:upper()
+        what = string.upper(what)
         local part = parts[what]
         if not part then host.lmod_error("setStandardPaths: there is no `" .. what .. "`") end
         local path = sandbox.pathJoin(self:pkgBase(), part)
@@ -57,8 +58,8 @@ function Pkg:moduleDir()
         local above = sandbox.hierarchyA(self._pkgNameVer, level)
         for i = level, 1, -1 do pieces[#pieces + 1] = above[i] end
     end
-    local digits = "(" .. ("%d+%."):rep((self.digit_rule or 2) - 1) .. "%d+)%.?"
-    pieces[#pieces + 1] = sandbox.pathJoin(self._pkgName, self._pkgVersion:match(digits))
+    local digits = "(" .. string.rep("%d+%.", (self.digit_rule or 2) - 1) .. "%d+)%.?"
+    pieces[#pieces + 1] = sandbox.pathJoin(self._pkgName, string.match(self._pkgVersion, digits))
     return sandbox.pathJoin(table.unpack(pieces))
 end
 

@@ -1,5 +1,7 @@
 -- The globals of modulefiles: what Lmod gives them, and nothing else.
 local host, files = ...
+local own = host.own
+local math, os, string, table = own.math, own.os, own.string, own.table
 local since = host.since
 local sandbox = {}
 
@@ -14,7 +16,7 @@ sandbox.unpack = table.unpack
 local oldest = host.lua == "5.1" or host.lua == "luajit"
 
 -- What must end the evaluation goes through every pcall.
-local protect = pcall
+local protect = own.pcall
 function sandbox.pcall(called, ...)
     return host.after_pcall(protect(called, ...))
 end
@@ -27,7 +29,7 @@ end
 
 local function subset(library, names)
     local chosen = {}
-    for name in names:gmatch("%S+") do chosen[name] = library[name] end
+    for name in string.gmatch(names, "%S+") do chosen[name] = library[name] end
     return chosen
 end
 
@@ -47,47 +49,21 @@ function sandbox.os.execute(command)
     return success or nil, "exit", code
 end
 sandbox.io = subset(files, "stderr stdout open close write")
-sandbox.package = { cpath = "", path = "", loaded = {}, preload = {} }
-function sandbox.package.loadlib() return nil, "C libraries cannot be loaded", "absent" end
-
--- Chunks that a modulefile loads itself see the functions of Lua as well.
-local wide = setmetatable({ __module_export_joint = __module_export_joint }, { __index = function(_, name)
-    if sandbox[name] ~= nil then return sandbox[name] end
-    if name == "pcall" or name == "xpcall" or name == "load" or name == "require" then return nil end
-    if name == "coroutine" or name == "debug" or name == "collectgarbage" or name == "dofile" then return nil end
-    return _G[name]
-end })
-rawset(wide, "_G", wide)
-
-function sandbox.loadfile(path, mode, env)
-    local text, reason = host.read_file(path)
-    if not text then return nil, reason end
-    local translated, failure = host.site_text(text)
-    if not translated then return nil, failure end
-    return load(translated, "@" .. path, "t", not oldest and env or wide)
-end
-
-function sandbox.require(name)
-    local known = { lfs = sandbox.lfs, posix = sandbox.posix, string = sandbox.string, table = sandbox.table,
-                    math = sandbox.math, os = sandbox.os, io = sandbox.io, strict = true }
-    if known[name] ~= nil then return known[name] end
-    error("module '" .. tostring(name) .. "' not found", 2)
-end
 
 ---- Modules
 
 -- Pieces of the path above the module, each as many directories as `name` has. Where the path is
 -- too short Lua decides what becomes of a list that lacks its first elements, as it does in Lmod.
 function host.hierarchyA(name, levels)
-    local path = host.myFileName():gsub("%.lua$", "")
+    local path = string.gsub(host.myFileName(), "%.lua$", "")
     local pieces = {}
     if levels < 1 then return pieces end
-    name = host.path_regularize((name:gsub("%.lua$", "")))
-    local from, to = path:find(name, 1, true)
-    if to == #path then path = path:sub(1, from - 1) end
+    name = host.path_regularize((string.gsub(name, "%.lua$", "")))
+    local from, to = string.find(path, name, 1, true)
+    if to == #path then path = string.sub(path, 1, from - 1) end
     local directories = {}
-    for directory in host.path_regularize(path):split("/") do directories[#directories + 1] = directory end
-    local _, slashes = name:gsub("/", "")
+    for directory in string.split(host.path_regularize(path), "/") do directories[#directories + 1] = directory end
+    local _, slashes = string.gsub(name, "/", "")
     local size, last = slashes + 1, #directories
     for level = 1, levels do
         local piece = {}
@@ -100,7 +76,7 @@ end
 
 sandbox.load = host.load
 sandbox.try_load, sandbox.try_add = host.try_load, host.try_load
-for name in ([[
+for name in string.gmatch([[
     load_any always_load unload depends_on atleast between latest
     prepend_path append_path remove_path setenv pushenv unsetenv
     add_property remove_property set_alias unset_alias set_shell_function unset_shell_function
@@ -109,7 +85,7 @@ for name in ([[
     moduleStackTraceBack myFileName myModuleFullName myModuleName myModuleUsrName myModuleVersion
     requireFullName execute
     pathJoin isDir isFile dirname extname removeExt barefilename splitFileName path_regularize
-]]):gmatch("%S+") do
+]], "%S+") do
     sandbox[name] = host[name]
 end
 sandbox.always_unload = host.unload
@@ -153,7 +129,7 @@ function sandbox.capture(command, extra)
     local output, success = host.run("capture", asked, not since(8, 7, 61))
     for name, value in pairs(before) do host.set_private(name, value or nil) end
     if oldest then
-        local text, code = output:match("^(.*)" .. status:gsub("%-", "%%-") .. "(%d+)\n$")
+        local text, code = string.match(output, "^(.*)" .. string.gsub(status, "%-", "%%-") .. "(%d+)\n$")
         if not text then host.lmod_error("capture: the command ends the shell: " .. command) end
         output, success = text, code == "0"
     end
@@ -163,10 +139,10 @@ end
 
 function sandbox.UUIDString(epoch)
     local date = os.date("*t", epoch)
-    local file = io.open("/proc/sys/kernel/random/uuid", "r")
+    local file = own.open("/proc/sys/kernel/random/uuid", "r")
     local uuid = file and file:read("l") or ""
     if file then file:close() end
-    return ("%d_%02d_%02d_%02d_%02d_%02d-%s"):format(date.year, date.month, date.day, date.hour, date.min,
+    return string.format("%d_%02d_%02d_%02d_%02d_%02d-%s", date.year, date.month, date.day, date.hour, date.min,
         date.sec, uuid)
 end
 
@@ -187,11 +163,6 @@ if since(8, 7, 50) then
         return nil
     end
     function sandbox.dofile() host.lmod_error("dofile is not supported in modulefiles") end
-    function sandbox.loadstring(text, name)
-        local translated, failure = host.site_text(text)
-        if not translated then return nil, failure end
-        return load(translated, name, "t", wide)
-    end
 end
 if since(8, 7, 57) then sandbox.export_shell_function = host.export_shell_function end
 -- What these give is not a function yet when the sandbox is made.
@@ -254,7 +225,7 @@ sandbox.posix = {
     uname = function(format)
         local found = host.uname()
         if format == nil then return found end
-        return (format:gsub("%%(%a)", function(letter) return found[letters[letter]] end))
+        return (string.gsub(format, "%%(%a)", function(letter) return found[letters[letter]] end))
     end,
     setenv = function(name, value)
         host.set_private(name, value ~= nil and tostring(value) or nil)

@@ -1,7 +1,8 @@
 -- The globals of a site's own files (SitePackage.lua, lmod_config.lua and what they load): all of Lua, what Lmod
 -- gives its own code, and hooks. Writing files and sending mail to the system's log go nowhere and are noted.
 local host, sandbox, files = ...
-local since = host.since
+local since, own = host.since, host.own
+local io, math, os, string, table = files, own.math, own.os, own.string, own.table
 local globals, site = {}, {}
 
 local function note(function_name, text) host.shell_text(function_name, tostring(text)) end
@@ -19,23 +20,29 @@ globals.arg = host.words()
 globals.print = sandbox.print
 globals.pcall = sandbox.pcall
 function globals.xpcall(called, handler, ...)
-    return host.after_pcall(xpcall(called, handler, ...))
+    return host.after_pcall(own.xpcall(called, handler, ...))
 end
 
 local function copy(from, names)
     local to = {}
     if names then
-        for name in names:gmatch("%S+") do to[name] = from[name] end
+        for name in string.gmatch(names, "%S+") do to[name] = from[name] end
     else
         for name, value in pairs(from) do to[name] = value end
     end
     return to
 end
 
-globals.string, globals.table, globals.math = string, copy(table), copy(math)
+globals.string, globals.table, globals.math = _G.string, copy(table), copy(math)
 globals.table.concat, globals.table.insert = sandbox.table.concat, sandbox.table.insert
 globals.table.remove = sandbox.table.remove
-globals.coroutine, globals.utf8 = coroutine, host.has_integers and utf8 or nil
+-- What must end the evaluation goes through coroutines, too.
+globals.coroutine = copy(own.coroutine)
+function globals.coroutine.resume(...) return host.after_pcall(own.coroutine.resume(...)) end
+if own.coroutine.close then
+    function globals.coroutine.close(...) return host.after_pcall(own.coroutine.close(...)) end
+end
+globals.utf8 = host.has_integers and copy(utf8) or nil
 if not host.has_integers then
     globals.unpack, globals.loadstring = table.unpack, true
     function globals.math.pow(base, exponent) return base ^ exponent end
@@ -64,8 +71,12 @@ end
 function globals.os.tmpname() return "/tmp/lua_module_export" end
 function globals.os.setlocale() return "C" end
 
-globals.io = copy(files, "stderr stdout open close write popen")
-globals.io.lines, globals.io.type = io.lines, io.type
+globals.io = copy(io, "stderr stdout open close write popen")
+function globals.io.lines(path, ...)
+    if path == nil then return function() return nil end end
+    return own.lines(path, ...)
+end
+globals.io.type = own.io_type
 globals.io.stdin = files.nothing
 function globals.io.read() return nil end
 function globals.io.tmpfile() return files.nothing end
@@ -84,7 +95,7 @@ globals.debug = {
 local function chunk(text, name, env)
     local translated, reason = host.site_text(text)
     if not translated then return nil, reason end
-    return load(translated, name, "t", env or globals)
+    return own.load(translated, name, "t", env or globals)
 end
 
 function globals.load(text, name, _, env)
@@ -117,8 +128,8 @@ end
 ---- Libraries
 
 local package = { loaded = {}, preload = {}, config = "/\n;\n?\n!\n-\n" }
-local number = sandbox._VERSION:match("%d%.%d")
-local function standard(pattern) return (pattern:gsub("5%.x", number)) end
+local number = string.match(sandbox._VERSION, "%d%.%d")
+local function standard(pattern) return (string.gsub(pattern, "5%.x", number)) end
 package.path = host.getenv("LUA_PATH") or standard("/usr/local/share/lua/5.x/?.lua;/usr/local/share/lua/5.x/?/init.lua;"
     .. "/usr/share/lua/5.x/?.lua;/usr/share/lua/5.x/?/init.lua")
 package.cpath = host.getenv("LUA_CPATH") or standard("/usr/local/lib/lua/5.x/?.so;/usr/lib/lua/5.x/?.so;"
@@ -128,8 +139,8 @@ globals.package = package
 
 local function on_path(name, patterns)
     local tried = {}
-    for pattern in (patterns or package.path):gmatch("[^;]+") do
-        local path = pattern:gsub("%?", (name:gsub("%.", "/")))
+    for pattern in string.gmatch(patterns or package.path, "[^;]+") do
+        local path = string.gsub(pattern, "%?", (string.gsub(name, "%.", "/")))
         if host.is_regular(path) then return path end
         tried[#tried + 1] = "\n\tno file '" .. path .. "'"
     end
@@ -175,9 +186,9 @@ package.loaded._G = globals
 
 local hooks = {}
 local known = {}
-for name in ([[load unload parse_updateFn writeCache SiteName msgHook errWarnMsgHook groupName avail category restore
+for name in string.gmatch([[load unload parse_updateFn writeCache SiteName msgHook errWarnMsgHook groupName avail category restore
     startup finalize packagebasename load_spider listHook isVisibleHook spider_decoration reverseMapPathFilter
-    colorize_fullName]]):gmatch("%S+") do
+    colorize_fullName]], "%S+") do
     known[name] = true
 end
 if since(8, 7, 50) then known.isForbiddenHook = true end
@@ -195,7 +206,7 @@ function hook.register(name, called, action)
     if not since(8, 7, 35) or not action then
         action = "replace"
     else
-        action = type(action) == "string" and action:lower() or "append"
+        action = type(action) == "string" and string.lower(action) or "append"
     end
     if action == "replace" then
         hooks[name] = { called }
@@ -260,6 +271,11 @@ end
 function site.seal()
     for name in pairs(globals) do declared[name] = true end
     setmetatable(globals, guard)
+    -- Chunks that a modulefile loads, and libraries that it requires, are code like the site's own.
+    sandbox.loadfile, sandbox.require = globals.loadfile, globals.require
+    if since(8, 7, 50) then sandbox.loadstring = globals.loadstring or globals.load end
+    sandbox.package = { cpath = package.cpath, path = package.path, loaded = package.loaded,
+                        preload = package.preload, loadlib = package.loadlib }
 end
 
 function site.run(path)
@@ -271,7 +287,7 @@ end
 -- The directories in which `require` looks, the last of them first.
 function site.search(directories)
     for _, directory in ipairs(directories) do
-        directory = (directory .. "/"):gsub("//+", "/")
+        directory = string.gsub(directory .. "/", "//+", "/")
         package.path = directory .. "?.lua;" .. directory .. "?/init.lua;" .. package.path
     end
 end

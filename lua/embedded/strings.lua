@@ -1,9 +1,11 @@
 -- What Lmod adds to Lua's string library: modulefiles reach it as methods of strings.
+local find, format, gmatch, gsub, lower = string.find, string.format, string.gmatch, string.gsub, string.lower
+local match, sub, upper = string.match, string.sub, string.upper
 
 -- Escapes what is special in a pattern.
 function string.escape(text)
     if text == nil then return nil end
-    return (text:gsub("[-.+%[%]()$^%%?*]", "%%%0"))
+    return (gsub(text, "[-.+%[%]()$^%%?*]", "%%%0"))
 end
 
 -- Iterates over the pieces of `text` between matches of `pattern`.
@@ -12,13 +14,13 @@ function string.split(text, pattern)
     local position = 1
     return function()
         if not position then return nil end
-        local from, to = text:find(pattern, position)
+        local from, to = find(text, pattern, position)
         local piece
         if from and to >= from then
-            piece = text:sub(position, from - 1)
+            piece = sub(text, position, from - 1)
             position = to + 1
         else
-            piece = text:sub(position)
+            piece = sub(text, position)
             position = nil
         end
         return piece
@@ -26,15 +28,15 @@ function string.split(text, pattern)
 end
 
 function string.trim(text)
-    return (text:match("^%s*(.-)%s*$"))
+    return (match(text, "^%s*(.-)%s*$"))
 end
 
 function string.caseIndependent(text)
     local pieces = {}
-    for letter in text:gmatch(".") do
-        if letter:find("%a") then
-            letter = "[" .. letter:upper() .. letter:lower() .. "]"
-        elseif letter:find("[-.+%[%]()$^%%?*]") then
+    for letter in gmatch(text, ".") do
+        if find(letter, "%a") then
+            letter = "[" .. upper(letter) .. lower(letter) .. "]"
+        elseif find(letter, "[-.+%[%]()$^%%?*]") then
             letter = "%" .. letter
         end
         pieces[#pieces + 1] = letter
@@ -43,28 +45,28 @@ function string.caseIndependent(text)
 end
 
 function string.multiEscaped(value)
-    return (tostring(value):gsub("[? \\\t{}|<>!;#^$&*\"'`()~%[%]]", "\\%0"))
+    return (gsub(tostring(value), "[? \\\t{}|<>!;#^$&*\"'`()~%[%]]", "\\%0"))
 end
 
 function string.doubleQuoteString(value)
     if type(value) ~= "string" then return tostring(value) end
-    return ("%q"):format(value)
+    return format("%q", value)
 end
 
 function string.atSymbolEscaped(text)
-    return text and (text:gsub("@", "\\@"))
+    return text and (gsub(text, "@", "\\@"))
 end
 
 function string.fillWords(text, indent, width)
     local lines, line, length = {}, indent, #indent
-    for word in text:gmatch("[^ \n]+") do
+    for word in gmatch(text, "[^ \n]+") do
         if #word + length >= width then
-            lines[#lines + 1] = line:trim()
+            lines[#lines + 1] = string.trim(line)
             line, length = indent, #indent
         end
         line = line .. word .. " "
         length = length + #word + 1
     end
-    lines[#lines + 1] = line:trim()
+    lines[#lines + 1] = string.trim(line)
     return table.concat(lines, "\n")
 end

@@ -35,7 +35,7 @@ pub(super) struct Evaluator<'a> {
     pub(super) runner: Runner,
     /// Globals of modulefiles.
     pub(super) sandbox: OnceCell<Table>,
-    /// Functions of `site.lua`, once a site's file has been run.
+    /// Functions of `site.lua`.
     pub(super) site: OnceCell<Table>,
     /// The site's files by the number in their name in Lua.
     pub(super) site_files: RefCell<Vec<PathBuf>>,
@@ -92,9 +92,9 @@ impl<'a> Evaluator<'a> {
     pub(super) fn run(&self) -> Result<Evaluation, EvaluationError> {
         let result = self.watch.install(self.lua).and_then(|()| {
             self.lua.scope(|scope| {
-                let host = api::install(scope, self)?;
+                api::install(scope, self)?;
                 self.prepare_environment();
-                self.read_site(&|| api::site_table(self, &host))?;
+                self.read_site()?;
                 self.hook("startup", self.command_name())?;
                 self.load_requested()?;
                 self.must_be_loaded()?;
@@ -243,20 +243,22 @@ impl<'a> Evaluator<'a> {
         self.tcl_rc(path, &text)
     }
 
+    /// The contents of a file that is read whole, or why it cannot be read.
+    pub(super) fn contents(&self, path: &Path) -> Result<Vec<u8>, String> {
+        self.state.borrow_mut().files_read.insert(path.to_owned());
+        let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+        if !metadata.is_file() {
+            return Err("not a regular file".to_owned());
+        }
+        if metadata.len() > LONGEST_FILE {
+            return Err(format!("longer than {} MiB", LONGEST_FILE >> 20));
+        }
+        fs::read(path).map_err(|error| error.to_string())
+    }
+
     /// The contents of a modulefile or rc file.
     pub(super) fn read_file(&self, path: &Path) -> mlua::Result<Vec<u8>> {
-        let read = || {
-            let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-            if !metadata.is_file() {
-                return Err("not a regular file".to_owned());
-            }
-            if metadata.len() > LONGEST_FILE {
-                return Err(format!("longer than {} MiB", LONGEST_FILE >> 20));
-            }
-            fs::read(path).map_err(|error| error.to_string())
-        };
-        self.state.borrow_mut().files_read.insert(path.to_owned());
-        read().map_err(|reason| {
+        self.contents(path).map_err(|reason| {
             let (file, chain) = (path.to_owned(), self.watch.chain());
             self.watch.end(EvaluationError::Unreadable { file, reason, chain })
         })

@@ -70,8 +70,9 @@ impl Watch {
     pub(super) fn install(self: &Rc<Self>, lua: &Lua) -> mlua::Result<()> {
         lua.set_memory_limit(usize::try_from(self.limits.memory_bytes).unwrap_or(usize::MAX))?;
         let watch = Rc::clone(self);
+        // For coroutines, too.
         let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
-        lua.set_hook(triggers, move |lua, _| watch.check(lua).map(|()| VmState::Continue))
+        lua.set_global_hook(triggers, move |lua, _| watch.check(lua).map(|()| VmState::Continue))
     }
 
     /// Fails once the evaluation has to end.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mlua::{IntoLuaMulti, Table, Value};
+use mlua::{IntoLuaMulti, Value};
 
 use super::evaluator::Evaluator;
 use super::features::Feature;
@@ -97,15 +97,16 @@ impl Evaluator<'_> {
     }
 
     /// Runs the site's files, and lets what they assign to settings hold.
-    pub(super) fn read_site(&self, make: &dyn Fn() -> mlua::Result<Table>) -> mlua::Result<()> {
+    pub(super) fn read_site(&self) -> mlua::Result<()> {
         for file in self.early_files() {
-            self.run_site_file(make, &file)?;
+            self.run_site_file(&file)?;
         }
         let (directories, file) = self.site_package();
-        if let Some(file) = file {
-            let site = self.site_table(make)?;
+        if let Some(site) = self.site.get() {
             site.get::<mlua::Function>("search")?.call::<()>(directories)?;
-            self.run_site_file(make, &file)?;
+        }
+        if let Some(file) = file {
+            self.run_site_file(&file)?;
         }
         if !self.assigned.borrow().is_empty() {
             let mut environment = self.request.environment.clone();
@@ -162,20 +163,8 @@ impl Evaluator<'_> {
         directory.or_else(|| Some(command?.parent()?.to_owned())).filter(|at| at.is_absolute())
     }
 
-    fn site_table(&self, make: &dyn Fn() -> mlua::Result<Table>) -> mlua::Result<Table> {
-        if let Some(site) = self.site.get() {
-            return Ok(site.clone());
-        }
-        let site = make()?;
-        Ok(self.site.get_or_init(|| site).clone())
-    }
-
-    fn run_site_file(
-        &self,
-        make: &dyn Fn() -> mlua::Result<Table>,
-        file: &std::path::Path,
-    ) -> mlua::Result<()> {
-        let site = self.site_table(make)?;
+    fn run_site_file(&self, file: &std::path::Path) -> mlua::Result<()> {
+        let Some(site) = self.site.get() else { return Ok(()) };
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let begun = self.watch.enter(&name, file)?;
         self.tell(Some(begun));

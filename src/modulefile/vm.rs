@@ -23,6 +23,11 @@ const CHUNK: &str = "modulefile";
 pub(super) const SITE_CHUNK: &str = "site file ";
 
 const DIALECT: &str = include_str!("../../lua/embedded/dialect.lua");
+const STRINGS: &str = include_str!("../../lua/embedded/strings.lua");
+const OWN: &str = include_str!("../../lua/embedded/own.lua");
+
+/// Where [`new`] leaves what `own.lua` keeps for our own Lua code.
+pub(super) const KEPT: &str = "module-export own";
 
 /// A machine with the libraries that Lmod's sandbox draws from, as `version` has them.
 pub(super) fn new(version: LuaVersion) -> mlua::Result<Lua> {
@@ -33,11 +38,15 @@ pub(super) fn new(version: LuaVersion) -> mlua::Result<Lua> {
         | StdLib::IO
         | StdLib::COROUTINE
         | StdLib::UTF8;
-    let lua = Lua::new_with(libraries, LuaOptions::default())?;
+    // Lua's own `pcall`, through which coroutines can yield.
+    let lua = Lua::new_with(libraries, LuaOptions::default().catch_rust_panics(false))?;
     let joint: Value = lua
         .load(DIALECT)
         .set_name("=lua/embedded/dialect.lua")
         .call((version.to_string(), version.name()))?;
+    lua.load(STRINGS).set_name("=lua/embedded/strings.lua").exec()?;
+    let own: Value = lua.load(OWN).set_name("=lua/embedded/own.lua").eval()?;
+    lua.set_named_registry_value(KEPT, own)?;
     lua.globals().raw_set(dialect::JOINT, joint)?;
     Ok(lua)
 }

@@ -1,6 +1,7 @@
 //! What Lua itself gives to modulefiles, where it must differ from Lua's own; rc files.
 
 use std::cell::RefCell;
+use std::path::Path;
 
 use mlua::{Value, Variadic};
 
@@ -17,12 +18,9 @@ pub(super) fn install<'env>(
     host.define("after_pcall", move |_, results: Variadic<Value>| {
         vm::after_pcall(evaluator, results)
     })?;
-    host.define("read_file", move |lua, path: String| {
-        evaluator.state.borrow_mut().files_read.insert(path.clone().into());
-        match std::fs::read(&path) {
-            Ok(text) => Ok((Some(lua.create_string(text)?), None)),
-            Err(error) => Ok((None, Some(format!("cannot open {path}: {error}")))),
-        }
+    host.define("read_file", move |lua, path: String| match evaluator.contents(Path::new(&path)) {
+        Ok(text) => Ok((Some(lua.create_string(text)?), None)),
+        Err(reason) => Ok((None, Some(format!("cannot open {path}: {reason}")))),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mlua::chunk::ChunkMode;
 use mlua::{MultiValue, Table, Value};
 
 use super::super::evaluator::Evaluator;
@@ -220,7 +221,7 @@ fn declared_properties(
     file: &str,
 ) -> mlua::Result<BTreeMap<String, BTreeSet<String>>> {
     let lua = evaluator.lua;
-    let text = std::fs::read(file).map_err(mlua::Error::external)?;
+    let text = evaluator.read_file(std::path::Path::new(file))?;
     // Lua passes over a first line that begins with `#`.
     let first = if text.starts_with(b"#") { text.iter().position(|&b| b == b'\n') } else { None };
     let text = text.get(first.unwrap_or(0)..).unwrap_or_default();
@@ -234,7 +235,7 @@ fn declared_properties(
     let translate = lua.create_function(|_, key: String| Ok(key))?;
     let require = lua.create_function(move |_, _: Value| Ok(translate.clone()))?;
     globals.set("require", require)?;
-    lua.load(text).set_environment(globals.clone()).exec()?;
+    lua.load(text).set_mode(ChunkMode::Text).set_environment(globals.clone()).exec()?;
     let mut declared = BTreeMap::new();
     if let Value::Table(properties) = globals.raw_get("propT")? {
         for pair in properties.pairs::<String, Table>() {

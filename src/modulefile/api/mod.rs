@@ -22,19 +22,20 @@ use super::features::Feature;
 use super::names::{Choice, rc};
 use super::naming::{Name, Realm};
 use super::state::Mode;
+use super::vm;
 
-const STRINGS: &str = include_str!("../../../lua/embedded/strings.lua");
 const FILES: &str = include_str!("../../../lua/embedded/files.lua");
 const SANDBOX: &str = include_str!("../../../lua/embedded/sandbox.lua");
 const PACKAGE: &str = include_str!("../../../lua/embedded/pkg.lua");
 const SITE: &str = include_str!("../../../lua/embedded/site.lua");
 const LMOD: &str = include_str!("../../../lua/embedded/lmod.lua");
 
-/// Makes the globals of modulefiles.
+/// Makes the globals of modulefiles, and those of a site's own files and of what modulefiles load
+/// themselves.
 pub(super) fn install<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     evaluator: &'env Evaluator<'_>,
-) -> mlua::Result<Table> {
+) -> mlua::Result<()> {
     let lua = evaluator.lua;
     let host = Host { scope, table: lua.create_table()? };
     path::install(&host, evaluator)?;
@@ -45,26 +46,18 @@ pub(super) fn install<'scope, 'env>(
     fileop::install(&host, evaluator)?;
     compat::install(&host, evaluator)?;
     site::install(&host, evaluator)?;
-    embedded(lua, "strings", STRINGS)?.call::<()>(())?;
+    host.table.raw_set("own", lua.named_registry_value::<Value>(vm::KEPT)?)?;
     let files: Table = embedded(lua, "files", FILES)?.call(&host.table)?;
     let sandbox: Table = embedded(lua, "sandbox", SANDBOX)?.call((&host.table, &files))?;
     let package: Table = embedded(lua, "pkg", PACKAGE)?.call((&host.table, &sandbox))?;
     sandbox.raw_set("Pkg", package)?;
     sandbox.raw_set(JOINT, lua.globals().raw_get::<Value>(JOINT)?)?;
-    drop(evaluator.sandbox.set(sandbox));
-    host.table.raw_set("files", files)?;
-    Ok(host.table)
-}
-
-/// Makes the globals of a site's own files; `host` is what [`install`] gave.
-pub(super) fn site_table(evaluator: &Evaluator, host: &Table) -> mlua::Result<Table> {
-    let lua = evaluator.lua;
-    let sandbox = evaluator.sandbox.get();
-    let files: Value = host.raw_get("files")?;
-    let site: Table = embedded(lua, "site", SITE)?.call((host, sandbox, files))?;
-    embedded(lua, "lmod", LMOD)?.call::<()>((host, sandbox, &site))?;
+    let site: Table = embedded(lua, "site", SITE)?.call((&host.table, &sandbox, &files))?;
+    embedded(lua, "lmod", LMOD)?.call::<()>((&host.table, &sandbox, &site))?;
     site.get::<mlua::Function>("seal")?.call::<()>(())?;
-    Ok(site)
+    drop(evaluator.sandbox.set(sandbox));
+    drop(evaluator.site.set(site));
+    Ok(())
 }
 
 fn embedded(lua: &Lua, name: &str, text: &str) -> mlua::Result<mlua::Function> {
