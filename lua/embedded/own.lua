@@ -7,9 +7,10 @@ local function copy(library)
     return new
 end
 
+local basic = _G
 local own = { string = copy(string), table = copy(table), math = copy(math), coroutine = copy(coroutine),
               load = load, pcall = pcall, xpcall = xpcall,
-              open = io.open, lines = io.lines, io_type = io.type }
+              basic = basic, shared_string = string, open = io.open, lines = io.lines, io_type = io.type }
 
 local kept = {}
 for name in string.gmatch([[assert collectgarbage error getmetatable ipairs math next pairs rawequal rawget rawlen
@@ -17,7 +18,7 @@ for name in string.gmatch([[assert collectgarbage error getmetatable ipairs math
     kept[name] = true
 end
 own.os = { clock = os.clock, date = os.date, difftime = os.difftime, time = os.time }
-for name in pairs(_G) do
-    if not kept[name] then _G[name] = nil end
+for name in pairs(basic) do
+    if not kept[name] then basic[name] = nil end
 end
 return own

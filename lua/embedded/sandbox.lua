@@ -10,7 +10,7 @@ local function nothing() end
 ---- Lua's own
 
 for _, name in ipairs({ "assert", "ipairs", "next", "pairs", "tonumber", "tostring", "type", "_VERSION" }) do
-    sandbox[name] = _G[name]
+    sandbox[name] = own.basic[name]
 end
 sandbox.unpack = table.unpack
 local oldest = host.lua == "5.1" or host.lua == "luajit"

@@ -11,7 +11,7 @@ local function note(function_name, text) host.shell_text(function_name, tostring
 
 for _, name in ipairs({ "assert", "error", "getmetatable", "ipairs", "next", "pairs", "rawequal", "rawget", "rawset",
                         "select", "setmetatable", "tonumber", "tostring", "type", "collectgarbage" }) do
-    globals[name] = sandbox[name] or _G[name]
+    globals[name] = sandbox[name] or own.basic[name]
 end
 if host.lua ~= "5.1" and host.lua ~= "luajit" then globals.rawlen = rawlen end
 globals._G, globals._VERSION = globals, sandbox._VERSION
@@ -33,14 +33,16 @@ local function copy(from, names)
     return to
 end
 
-globals.string, globals.table, globals.math = _G.string, copy(table), copy(math)
+globals.string, globals.table, globals.math = own.shared_string, copy(table), copy(math)
 globals.table.concat, globals.table.insert = sandbox.table.concat, sandbox.table.insert
 globals.table.remove = sandbox.table.remove
 -- What must end the evaluation goes through coroutines, too.
 globals.coroutine = copy(own.coroutine)
 function globals.coroutine.resume(...) return host.after_pcall(own.coroutine.resume(...)) end
-if own.coroutine.close then
+if host.lua == "5.4" then
     function globals.coroutine.close(...) return host.after_pcall(own.coroutine.close(...)) end
+else
+    globals.coroutine.close = nil
 end
 globals.utf8 = host.has_integers and copy(utf8) or nil
 if not host.has_integers then
@@ -130,9 +132,9 @@ end
 local package = { loaded = {}, preload = {}, config = "/\n;\n?\n!\n-\n" }
 local number = string.match(sandbox._VERSION, "%d%.%d")
 local function standard(pattern) return (string.gsub(pattern, "5%.x", number)) end
-package.path = host.getenv("LUA_PATH") or standard("/usr/local/share/lua/5.x/?.lua;/usr/local/share/lua/5.x/?/init.lua;"
+package.path = standard("/usr/local/share/lua/5.x/?.lua;/usr/local/share/lua/5.x/?/init.lua;"
     .. "/usr/share/lua/5.x/?.lua;/usr/share/lua/5.x/?/init.lua")
-package.cpath = host.getenv("LUA_CPATH") or standard("/usr/local/lib/lua/5.x/?.so;/usr/lib/lua/5.x/?.so;"
+package.cpath = standard("/usr/local/lib/lua/5.x/?.so;/usr/lib/lua/5.x/?.so;"
     .. "/usr/lib64/lua/5.x/?.so;/usr/lib/" .. host.machine() .. "-linux-gnu/lua/5.x/?.so")
 function package.loadlib() return nil, "C libraries cannot be loaded", "absent" end
 globals.package = package
@@ -273,7 +275,7 @@ function site.seal()
     setmetatable(globals, guard)
     -- Chunks that a modulefile loads, and libraries that it requires, are code like the site's own.
     sandbox.loadfile, sandbox.require = globals.loadfile, globals.require
-    if since(8, 7, 50) then sandbox.loadstring = globals.loadstring or globals.load end
+    if since(8, 7, 50) then sandbox.loadstring = rawget(globals, "loadstring") or globals.load end
     sandbox.package = { cpath = package.cpath, path = package.path, loaded = package.loaded,
                         preload = package.preload, loadlib = package.loadlib }
 end

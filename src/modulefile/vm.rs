@@ -38,8 +38,7 @@ pub(super) fn new(version: LuaVersion) -> mlua::Result<Lua> {
         | StdLib::IO
         | StdLib::COROUTINE
         | StdLib::UTF8;
-    // Lua's own `pcall`, through which coroutines can yield.
-    let lua = Lua::new_with(libraries, LuaOptions::default().catch_rust_panics(false))?;
+    let lua = Lua::new_with(libraries, LuaOptions::default())?;
     let joint: Value = lua
         .load(DIALECT)
         .set_name("=lua/embedded/dialect.lua")
@@ -253,7 +252,8 @@ pub(super) fn after_pcall(
     if evaluator.watch.has_ended() {
         return Err(mlua::Error::external(Signal::End));
     }
-    if let [mlua::Value::Boolean(false), reason] = results.as_slice() {
+    let mut results = results;
+    if let [mlua::Value::Boolean(false), reason] = results.as_mut_slice() {
         let memory = match reason {
             mlua::Value::Error(error) => is_memory(error),
             mlua::Value::String(text) => text.as_bytes() == b"not enough memory",
@@ -263,6 +263,12 @@ pub(super) fn after_pcall(
             let failure = mlua::Error::MemoryError("not enough memory".to_owned());
             let ended = error(evaluator, &failure);
             return Err(evaluator.watch.end(ended));
+        }
+        // Lua's own functions fail with a text, and so do ours; a signal must stay one.
+        if let mlua::Value::Error(error) = reason
+            && error.downcast_ref::<Signal>().is_none()
+        {
+            *reason = mlua::Value::String(evaluator.lua.create_string(message(error).0)?);
         }
     }
     Ok(results)

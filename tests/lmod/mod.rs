@@ -10,6 +10,7 @@ mod easybuild;
 mod oracle;
 mod random;
 mod random_names;
+mod reach;
 mod recorded;
 mod sandbox;
 mod tcl;

@@ -1,0 +1,3 @@
+local here = myFileName():gsub("[^/]*$", "")
+loadfile(here .. "../../more/defines.lua")()
+setenv("A", tostring(defined))

@@ -1,0 +1,3 @@
+local here = myFileName():gsub("[^/]*$", "")
+loadfile(here .. "../../more/lua.lua")()
+setenv("A", "1")

@@ -1,0 +1,1 @@
+setenv("A", tostring(loadfile(myFileName() .. ".none")))

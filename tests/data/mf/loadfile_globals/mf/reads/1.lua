@@ -1,0 +1,2 @@
+local here = myFileName():gsub("[^/]*$", "")
+loadfile(here .. "../../more/reads.lua")()

@@ -1,0 +1,2 @@
+function defined() return 1 end
+setenv("V", defined())

@@ -1,0 +1,2 @@
+made = known + 1
+load("b")

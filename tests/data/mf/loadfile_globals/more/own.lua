@@ -1,0 +1,1 @@
+setenv("V", tostring(mine))

@@ -1,0 +1,1 @@
+if undeclared == nil then setenv("N", "1") end

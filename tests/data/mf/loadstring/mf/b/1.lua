@@ -1,0 +1,1 @@
+setenv("A", loadstring("return known", "x", "t", { known = 4 })())

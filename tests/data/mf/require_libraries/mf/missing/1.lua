@@ -1,0 +1,1 @@
+setenv("A", tostring((pcall(require, "nothing_of_this_name"))))

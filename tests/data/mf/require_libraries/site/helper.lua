@@ -1,0 +1,2 @@
+local strings = require("string")
+return { v = strings.rep("5", 2) }
