@@ -104,16 +104,15 @@ impl<'a> Evaluator<'a> {
                 self.run_executes()
             })
         });
-        match result {
-            Ok(()) => Ok(self.finish()),
-            Err(error) => {
-                let error = self.watch.take_error().unwrap_or_else(|| EvaluationError::Child {
-                    file: None,
-                    reason: vm::message(&error).0,
-                });
-                Err(error.after(&self.left_out.borrow()))
-            }
-        }
+        // What fails while Lua collects garbage fails silently.
+        let reason = match result {
+            Ok(()) if !self.watch.has_ended() => return Ok(self.finish()),
+            Ok(()) => String::new(),
+            Err(error) => vm::message(&error).0,
+        };
+        let unknown = || EvaluationError::Child { file: None, reason };
+        let error = self.watch.take_error().unwrap_or_else(unknown);
+        Err(error.after(&self.left_out.borrow()))
     }
 
     /// Tells whoever watches.
