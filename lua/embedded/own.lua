@@ -13,11 +13,12 @@ local own = { string = copy(string), table = copy(table), math = copy(math), cor
               basic = basic, shared_string = string, open = io.open, lines = io.lines, io_type = io.type }
 
 local kept = {}
-for name in string.gmatch([[assert collectgarbage error getmetatable ipairs math next pairs rawequal rawget rawlen
+for name in string.gmatch([[assert collectgarbage error getmetatable ipairs math next os pairs rawequal rawget rawlen
     rawset select setmetatable string table tonumber tostring type utf8 _VERSION]], "%S+") do
     kept[name] = true
 end
-own.os = { clock = os.clock, date = os.date, difftime = os.difftime, time = os.time }
+os = { clock = os.clock, date = os.date, difftime = os.difftime, time = os.time }
+own.os = copy(os)
 for name in pairs(basic) do
     if not kept[name] then basic[name] = nil end
 end
