@@ -90,6 +90,8 @@ enum Former {
 enum State {
     Text(Option<String>),
     List(List),
+    /// It is no variable now, but an alias or function of the shell, with this text.
+    Definition(Option<String>),
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -159,7 +161,7 @@ impl Variable {
     /// Reads a text value as a list. `stored` says how often each element was added and with
     /// which priority.
     pub fn make_list(&mut self, no_duplicates: bool, stored: &Stored) {
-        let State::Text(value) = &self.state else { return };
+        let (State::Text(value) | State::Definition(value)) = &self.state else { return };
         let texts = match value.as_deref() {
             None | Some("") => Vec::new(),
             Some(value) => self.split(value),
@@ -182,6 +184,18 @@ impl Variable {
     /// Makes it a text.
     pub fn set(&mut self, value: Option<String>) {
         self.replace(State::Text(value));
+    }
+
+    /// Makes it an alias or function of the shell, which has this text; `None` takes one away.
+    /// The variable of that name is as it was before the evaluation, then.
+    pub fn define(&mut self, text: Option<String>) {
+        self.replace(State::Definition(text));
+    }
+
+    /// Whether it is an alias or function of the shell.
+    #[must_use]
+    pub fn is_definition(&self) -> bool {
+        matches!(self.state, State::Definition(_))
     }
 
     fn replace(&mut self, state: State) {
@@ -239,7 +253,7 @@ impl Variable {
     #[must_use]
     pub fn value(&self) -> Option<String> {
         match &self.state {
-            State::Text(value) => value.clone(),
+            State::Text(value) | State::Definition(value) => value.clone(),
             State::List(list) => self.join(list),
         }
     }
@@ -248,8 +262,8 @@ impl Variable {
     #[must_use]
     pub fn elements(&self) -> Vec<String> {
         match &self.state {
-            State::Text(None) => Vec::new(),
-            State::Text(Some(value)) => self.split(value),
+            State::Text(None) | State::Definition(None) => Vec::new(),
+            State::Text(Some(value)) | State::Definition(Some(value)) => self.split(value),
             State::List(list) => list.ordered().into_iter().map(|text| text.to_string()).collect(),
         }
     }
@@ -265,6 +279,9 @@ impl Variable {
             return None;
         }
         let mut texts = list.ordered();
+        for text in texts.iter_mut().filter(|text| &***text == " ") {
+            *text = Rc::from("");
+        }
         let named = texts.iter().rposition(|text| !text.is_empty()).map_or(0, |at| at + 1);
         texts.truncate(named + 1);
         let mut value = texts.join(&self.delimiter);

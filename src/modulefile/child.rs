@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Interrupt;
 
-use super::command::{self, Runner, end_group};
+use super::command::{self, Runner, end_descendants, end_group};
 use super::error::{Chain, EvaluationError};
 use super::limits::after;
 use super::{Evaluation, Event, Request};
@@ -65,6 +65,8 @@ pub fn evaluate_in_child(
     let child = Command::new(program)
         .arg(SUBCOMMAND)
         .env_clear()
+        // Dates in Lua are local ones.
+        .envs(request.environment.get_key_value("TZ").filter(|(_, zone)| !zone.contains('\0')))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -192,6 +194,7 @@ impl Supervised {
         }
         // Once waited for, the group may be somebody else's.
         if matches!(self.child.try_wait(), Ok(None)) {
+            end_descendants(self.child.id());
             end_group(self.child.id());
             drop(self.child.wait());
         }
@@ -202,7 +205,7 @@ fn describe(status: ExitStatus) -> String {
     let signal = status.signal();
     let is = |one: Signal| signal == Some(one.as_raw());
     if is(Signal::ABORT) || is(Signal::SEGV) || is(Signal::BUS) {
-        "needed more memory than it may use".to_owned()
+        "needed more memory or stack than it may use".to_owned()
     } else if is(Signal::XCPU) || is(Signal::KILL) {
         "was ended by the system (processor time or memory used up)".to_owned()
     } else if let Some(signal) = signal {
@@ -259,6 +262,7 @@ pub fn serve(input: impl Read + Send + 'static, mut output: impl Write) -> io::R
         };
         super::evaluate_with(&order.request, runner, &mut observe)
     };
+    end_descendants(std::process::id());
     if let Some(error) = broken {
         return Err(error);
     }
@@ -289,6 +293,7 @@ fn end_with(mut input: impl Read + Send + 'static) {
             0 => {}
             group => end_group(group),
         }
+        end_descendants(std::process::id());
         let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
     });
     if watch.is_err() {
@@ -299,6 +304,8 @@ fn end_with(mut input: impl Read + Send + 'static) {
 /// Sets soft limits only, so that commands can be given the former ones.
 fn limit_this_process(request: &Request) {
     // A limit that cannot be set leaves the watch within Lua and the parent's clock.
+    // What its commands leave behind comes to it, and ends with it.
+    let _ = rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1));
     let memory = request.limits.memory_bytes.saturating_mul(2).saturating_add(1 << 30);
     let seconds = request.limits.time.as_secs().saturating_mul(20).max(600);
     soften(Resource::Core, 0);

@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tempfile::TempDir;
 
+use crate::base::fs::sorted_dir;
 use crate::environment::Variables;
 
 use super::Event;
@@ -61,9 +62,7 @@ impl Runner {
         }
         Ok(self.own.get().map(|one| one.path().to_owned()).unwrap_or_default())
     }
-}
 
-impl Runner {
     /// Does `start` without this process's own limits.
     pub(super) fn lifted<R>(&self, start: impl FnOnce() -> R) -> R {
         if let Some(lift) = self.lift {
@@ -207,6 +206,40 @@ pub(super) fn end_group(leader: u32) {
         // It may have ended by itself.
         let _ = rustix::process::kill_process_group(pid, Signal::KILL);
     }
+}
+
+/// Ends what the process has started, and what these have. Where a command of it has gone and left
+/// others behind, they are the process's, if it is their "subreaper".
+pub(super) fn end_descendants(of: u32) {
+    // One that starts others while it ends may need another look.
+    for _ in 0..3 {
+        let all = descendants(of);
+        for one in &all {
+            let _ = rustix::process::kill_process(*one, Signal::KILL);
+        }
+        if all.is_empty() {
+            return;
+        }
+    }
+}
+
+fn descendants(of: u32) -> Vec<Pid> {
+    let mut found: Vec<Pid> = Vec::new();
+    let mut parents = vec![of];
+    while let Some(parent) = parents.pop() {
+        for task in sorted_dir(Path::new(&format!("/proc/{parent}/task"))).unwrap_or_default() {
+            let list = Path::new(&format!("/proc/{parent}/task")).join(task).join("children");
+            let list = std::fs::read_to_string(list).unwrap_or_default();
+            for id in list.split_whitespace().filter_map(|id| id.parse::<u32>().ok()) {
+                let new = pid(id).filter(|one| !found.contains(one));
+                if let Some(new) = new {
+                    found.push(new);
+                    parents.push(id);
+                }
+            }
+        }
+    }
+    found
 }
 
 fn pid(id: u32) -> Option<Pid> {

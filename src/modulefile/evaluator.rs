@@ -8,6 +8,8 @@ use std::rc::Rc;
 
 use mlua::{Lua, Table};
 
+use crate::environment::leak;
+
 use super::command::Runner;
 use super::error::{Chain, EvaluationError, Missing};
 use super::features::Feature;
@@ -330,7 +332,7 @@ impl<'a> Evaluator<'a> {
         };
         let environment = values
             .into_iter()
-            .filter(|(name, value)| !kept(name, value) && is_identifier(name))
+            .filter(|(name, value)| !kept(name, value) && leak::is_shell_name(name))
             .map(|(name, value)| (name, printed(value)))
             .collect();
         let order = state.in_order();
@@ -350,12 +352,6 @@ impl<'a> Evaluator<'a> {
 
 fn is_readable(file: &Path) -> bool {
     file.is_file() && rustix::fs::access(file, rustix::fs::Access::READ_OK).is_ok()
-}
-
-/// Whether a shell can export the name.
-fn is_identifier(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// Whether the variable is Lmod's own.

@@ -104,6 +104,8 @@ pub(super) enum Feature {
     RelativeTargets,
     /// Tcl: `haveDynamicMPATH`.
     TclDynamic,
+    /// Names of aliases and functions of the shell have no blanks.
+    AliasesChecked,
     /// Tcl: variables that a modulefile has set are put back when it ends, and must be there then.
     TclReset,
     /// Tcl may run as a program of its own, and need not be part of Lmod.
@@ -138,7 +140,7 @@ impl Feature {
         match self {
             Self::EvaluationsCounted | Self::RcFilesChecked => (8, 7, 3),
             Self::NamesChecked | Self::TclDynamic => (8, 7, 5),
-            Self::TclReset => (8, 7, 6),
+            Self::TclReset | Self::AliasesChecked => (8, 7, 6),
             Self::BestRcOnly => (8, 7, 8),
             Self::CountsDependants | Self::WholeUserName => (8, 7, 14),
             Self::TclDetaches => (8, 7, 20),

@@ -18,6 +18,11 @@ const INSTRUCTIONS: u32 = 10_000;
 /// Lmod 9 does.
 const MOST_EVALUATIONS: u32 = 500;
 
+/// Loads within each other at most. Lua itself allows 200 calls, each with one of them or a few.
+const MOST_NESTED: u32 = 1000;
+
+const ENDLESS: &str = "an endless recursion of loads";
+
 /// Ends the Lua code that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Signal {
@@ -51,6 +56,7 @@ pub(super) struct Watch {
     error: RefCell<Option<EvaluationError>>,
     evaluations: RefCell<BTreeMap<PathBuf, u32>>,
     most_evaluations: u32,
+    nesting: Cell<u32>,
 }
 
 impl Watch {
@@ -63,6 +69,7 @@ impl Watch {
             since: Cell::new(now()),
             error: RefCell::default(),
             evaluations: RefCell::default(),
+            nesting: Cell::default(),
         })
     }
 
@@ -89,7 +96,7 @@ impl Watch {
     }
 
     /// A modulefile begins.
-    pub(super) fn enter(&self, full_name: &str, file: &Path) -> mlua::Result<Event> {
+    pub(super) fn enter(&self, full_name: &str, file: &Path) -> Event {
         self.pause();
         let depth = self.running.borrow().len();
         self.running.borrow_mut().push(Running {
@@ -98,15 +105,31 @@ impl Watch {
             used: Duration::ZERO,
             lines: None,
         });
+        Event::Modulefile { name: full_name.to_owned(), file: file.to_owned(), depth }
+    }
+
+    /// The modulefile that has begun is one to load.
+    pub(super) fn count(&self) -> mlua::Result<()> {
         let mut evaluations = self.evaluations.borrow_mut();
-        let count = evaluations.entry(file.to_owned()).or_default();
+        let count = evaluations.entry(self.file()).or_default();
         *count += 1;
-        if *count > self.most_evaluations {
-            let most = self.most_evaluations;
-            let reason = format!("after {most} evaluations of one modulefile");
-            return Err(self.limit("an endless recursion of loads", reason, None));
+        if *count <= self.most_evaluations {
+            return Ok(());
         }
-        Ok(Event::Modulefile { name: full_name.to_owned(), file: file.to_owned(), depth })
+        let reason = format!("after {} evaluations of one modulefile", self.most_evaluations);
+        Err(self.limit(ENDLESS, reason, None))
+    }
+
+    /// Loads within loads, also where none of their modulefiles runs at that time.
+    pub(super) fn nested<R>(&self, load: impl FnOnce() -> mlua::Result<R>) -> mlua::Result<R> {
+        let depth = self.nesting.get() + 1;
+        if depth > MOST_NESTED {
+            return Err(self.limit(ENDLESS, format!("at {MOST_NESTED} loads"), None));
+        }
+        self.nesting.set(depth);
+        let result = load();
+        self.nesting.set(depth - 1);
+        result
     }
 
     /// The innermost modulefile has ended. The one that goes on is returned.

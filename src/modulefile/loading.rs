@@ -22,7 +22,11 @@ impl Evaluator<'_> {
     }
 
     /// Runs `work` in another mode.
-    fn in_mode<R>(&self, mode: Mode, work: impl FnOnce() -> mlua::Result<R>) -> mlua::Result<R> {
+    pub(super) fn in_mode<R>(
+        &self,
+        mode: Mode,
+        work: impl FnOnce() -> mlua::Result<R>,
+    ) -> mlua::Result<R> {
         let before = std::mem::replace(&mut self.state.borrow_mut().mode, mode);
         let result = work();
         self.state.borrow_mut().mode = before;
@@ -56,13 +60,15 @@ impl Evaluator<'_> {
 
     /// Loads names in order. Returns whether all are active.
     pub(super) fn load(&self, names: &mut [Name]) -> mlua::Result<bool> {
-        let mut all = true;
-        for (at, name) in names.iter_mut().enumerate() {
-            all &= self.load_one(name, at)?;
-        }
-        self.settle()?;
-        self.load_queued()?;
-        Ok(all)
+        self.watch.nested(|| {
+            let mut all = true;
+            for (at, name) in names.iter_mut().enumerate() {
+                all &= self.load_one(name, at)?;
+            }
+            self.settle()?;
+            self.load_queued()?;
+            Ok(all)
+        })
     }
 
     fn load_one(&self, name: &mut Name, at: usize) -> mlua::Result<bool> {
@@ -174,8 +180,10 @@ impl Evaluator<'_> {
         if unloading && !file.is_file() {
             return Ok(true);
         }
-        let begun = self.watch.enter(full_name, file)?;
-        self.tell(Some(begun));
+        self.tell(Some(self.watch.enter(full_name, file)));
+        if !unloading {
+            self.watch.count()?;
+        }
         let mut text = self.lua_text(full_name, file)?;
         self.decorate(&mut text)?;
         let result = vm::run_modulefile(self, &text);

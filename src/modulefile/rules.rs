@@ -44,6 +44,8 @@ pub(super) struct Rules {
     pub(super) quarantine: BTreeSet<String>,
     /// Lua text of the patterns of names that a site ignores (`LMOD_FILE_IGNORE_PATTERNS`).
     ignored: Option<String>,
+    /// The patterns themselves, once they have been read.
+    patterns: OnceCell<Vec<String>>,
     /// Tcl runs within Lmod's own process, not as a program of its own.
     pub(super) tcl_attached: bool,
 }
@@ -82,6 +84,7 @@ impl Rules {
             lists_user_names: since(Feature::DotHiddenAlias)
                 && yes("LMOD_DOT_HIDDEN_LOAD_ALIAS")
                 && !yes("LMOD_PIN_VERSIONS"),
+            patterns: OnceCell::new(),
             quarantine: environment
                 .get("LMOD_QUARANTINE_VARS")
                 .map(|names| names.split(':').map(str::to_owned).collect())
@@ -109,7 +112,8 @@ impl Rules {
         if !self.have(Feature::PatternsIgnored) {
             return false;
         }
-        let Some(patterns) = &self.ignored else { return is_saved_rc(name) };
+        let Some(list) = &self.ignored else { return is_saved_rc(name) };
+        let patterns = self.patterns.get_or_init(|| patterns(lua, list).unwrap_or_default());
         matches_any(lua, patterns, name).unwrap_or(false)
     }
 
@@ -180,13 +184,18 @@ fn is_saved_rc(name: &str) -> bool {
     })
 }
 
-/// Whether one of the patterns that `list`, a Lua table as text, holds matches `name`.
-fn matches_any(lua: &Lua, list: &str, name: &str) -> mlua::Result<bool> {
+/// The patterns that `list`, a Lua table as text, holds.
+fn patterns(lua: &Lua, list: &str) -> mlua::Result<Vec<String>> {
     let patterns: Table =
         lua.load(format!("return {list}")).set_environment(lua.create_table()?).eval()?;
+    patterns.sequence_values().collect()
+}
+
+/// Whether one of the patterns matches `name`.
+fn matches_any(lua: &Lua, patterns: &[String], name: &str) -> mlua::Result<bool> {
     let find: mlua::Function = lua.globals().get::<Table>("string")?.get("find")?;
-    for pattern in patterns.sequence_values::<String>() {
-        if find.call::<Option<i64>>((name, pattern?))?.is_some() {
+    for pattern in patterns {
+        if find.call::<Option<i64>>((name, pattern.as_str()))?.is_some() {
             return Ok(true);
         }
     }

@@ -166,7 +166,7 @@ impl Evaluator<'_> {
     fn run_site_file(&self, file: &std::path::Path) -> mlua::Result<()> {
         let Some(site) = self.site.get() else { return Ok(()) };
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let begun = self.watch.enter(&name, file)?;
+        let begun = self.watch.enter(&name, file);
         self.tell(Some(begun));
         let result = site.get::<mlua::Function>("run")?.call::<()>(file.to_string_lossy());
         let result = self.after_site_code(result);

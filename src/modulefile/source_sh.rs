@@ -46,7 +46,8 @@ const SHELLS: [Shell; 5] = [
         stop_at_errors: "set -e;",
         source: ".",
         redirect: "2>&1",
-        functions: ":",
+        // Nothing between two semicolons: no such shell takes that, in Lmod neither.
+        functions: "",
     },
     Shell {
         name: "ksh",

@@ -320,6 +320,14 @@ impl State {
         result
     }
 
+    /// The name stands for an alias or function of the shell from now on. What modulefiles see in
+    /// the environment stays.
+    pub(super) fn define(&mut self, rules: &Rules, name: &str, text: Option<String>) {
+        self.refresh(name);
+        self.edit(rules, name, ":", |variable| variable.define(text));
+        self.stale.remove(name);
+    }
+
     /// Leaves in the environment that modulefiles see what stood there before the last edit.
     pub(super) fn keep_in_environment(&mut self, name: &str) {
         self.stale.remove(name);
@@ -407,6 +415,7 @@ impl State {
         let values = self
             .variables
             .iter()
+            .filter(|(_, tracked)| !tracked.value.is_definition())
             .map(|(name, tracked)| (name.clone(), tracked.value.value()))
             .collect();
         (values, std::mem::take(&mut self.changes))

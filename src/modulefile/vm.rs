@@ -100,7 +100,7 @@ pub(super) fn run_rc(
     path: &Path,
     text: &[u8],
 ) -> mlua::Result<Vec<rc::Line>> {
-    let begun = evaluator.watch.enter(&path.to_string_lossy(), path)?;
+    let begun = evaluator.watch.enter(&path.to_string_lossy(), path);
     evaluator.tell(Some(begun));
     let lines = RefCell::new(Vec::new());
     let result = evaluator.lua.scope(|scope| {

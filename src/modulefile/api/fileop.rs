@@ -1,38 +1,41 @@
 //! Functions on paths and files.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use mlua::{Lua, Table, Value, Variadic};
+use mlua::{Lua, LuaString, Table, Value, Variadic};
 
 use crate::base::fs::sorted_dir;
 use crate::environment::path;
 
 use super::super::evaluator::Evaluator;
 use super::super::features::Feature;
-use super::{Host, string};
+use super::{Host, Text, path_of, string};
 
 pub(super) fn install<'env>(
     host: &Host<'_, 'env>,
     evaluator: &'env Evaluator<'_>,
 ) -> mlua::Result<()> {
     install_paths(host, evaluator)?;
-    host.define("isDir", |_, path: Option<String>| {
-        Ok(path.is_some_and(|path| Path::new(&path).is_dir()))
+    host.define("isDir", |_, path: Option<LuaString>| {
+        Ok(path.is_some_and(|path| path_of(&path).is_dir()))
     })?;
-    host.define("isFile", move |_, path: Option<String>| Ok(evaluator.is_file(path.as_deref())))?;
-    host.define("attributes", |lua, (path, follow): (String, bool)| {
-        let path = Path::new(&path);
+    host.define("isFile", move |_, path: Option<LuaString>| {
+        Ok(evaluator.is_file(path.map(|path| path_of(&path)).as_deref()))
+    })?;
+    host.define("attributes", |lua, (path, follow): (LuaString, bool)| {
+        let path = path_of(&path);
         let metadata = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
         metadata.ok().map(|metadata| attributes(lua, &metadata)).transpose()
     })?;
-    host.define("list_directory", |_, path: String| {
-        let names = sorted_dir(Path::new(&path)).ok();
-        Ok(names.map(|names| {
-            let names = names.into_iter().map(|name| name.to_string_lossy().into_owned());
-            [".".to_owned(), "..".to_owned()].into_iter().chain(names).collect::<Vec<_>>()
-        }))
+    host.define("list_directory", |lua, path: LuaString| {
+        let Ok(names) = sorted_dir(&path_of(&path)) else { return Ok(None) };
+        let own = [".", ".."].map(OsString::from).into_iter();
+        let names = own.chain(names).map(|name| lua.create_string(name.as_bytes()));
+        names.collect::<mlua::Result<Vec<_>>>().map(Some)
     })?;
     host.define("uname", |lua, ()| {
         let uname = rustix::system::uname();
@@ -47,48 +50,56 @@ pub(super) fn install<'env>(
 }
 
 fn install_paths<'env>(host: &Host<'_, 'env>, evaluator: &'env Evaluator<'_>) -> mlua::Result<()> {
-    host.define("path_regularize", move |_, (path, full): (Option<String>, Value)| {
+    host.define("path_regularize", move |_, (path, full): (Option<Text>, Value)| {
         let full = !matches!(full, Value::Nil | Value::Boolean(false));
-        Ok(path.map(|path| evaluator.regularize(&path, full)))
+        Ok(path.map(|path| evaluator.regularize(&path.0, full)))
     })?;
     host.define("pathJoin", move |_, parts: Variadic<Value>| evaluator.path_join(&parts))?;
-    host.define("dirname", |_, path: Option<String>| Ok(path.map(|path| split(&path).0)))?;
-    host.define("barefilename", |_, path: Option<String>| Ok(path.map(|path| split(&path).1)))?;
-    host.define("splitFileName", |_, path: Option<String>| {
-        Ok(path.map_or((None, None), |path| {
-            let (directory, name) = split(&path);
-            (Some(directory), Some(name))
-        }))
+    host.define("dirname", |lua, path: Option<LuaString>| {
+        path.map(|path| lua.create_string(split(&path.as_bytes()).0)).transpose()
     })?;
-    host.define("extname", |_, path: Option<String>| {
-        Ok(path.map(|path| path[extension(&path).unwrap_or(path.len())..].to_owned()))
+    host.define("barefilename", |lua, path: Option<LuaString>| {
+        path.map(|path| lua.create_string(split(&path.as_bytes()).1)).transpose()
     })?;
-    host.define("removeExt", |_, path: Option<String>| {
-        Ok(path.map(|path| path[..extension(&path).unwrap_or(path.len())].to_owned()))
+    host.define("splitFileName", |lua, path: Option<LuaString>| {
+        let Some(path) = path else { return Ok((None, None)) };
+        let path = path.as_bytes();
+        let (directory, name) = split(&path);
+        Ok((Some(lua.create_string(directory)?), Some(lua.create_string(name)?)))
     })?;
-    host.define("realpath", |_, path: Option<String>| {
-        let real = path.and_then(|path| fs::canonicalize(path.trim()).ok());
-        Ok(real.map(|path| path.to_string_lossy().into_owned()))
+    host.define("extname", |lua, path: Option<LuaString>| {
+        path.map(|path| lua.create_string(at_extension(&path.as_bytes()).1)).transpose()
+    })?;
+    host.define("removeExt", |lua, path: Option<LuaString>| {
+        path.map(|path| lua.create_string(at_extension(&path.as_bytes()).0)).transpose()
+    })?;
+    host.define("realpath", |lua, path: Option<LuaString>| {
+        let real = path.and_then(|path| {
+            let path = path.as_bytes();
+            fs::canonicalize(OsStr::from_bytes(path.trim_ascii())).ok()
+        });
+        real.map(|path| lua.create_string(path.as_os_str().as_bytes())).transpose()
     })
 }
 
 /// `a/b` → `a/` and `b`; a directory of none is `./`.
-fn split(path: &str) -> (String, String) {
-    match path.rfind('/') {
-        Some(at) => (path[..=at].to_owned(), path[at + 1..].to_owned()),
-        None => ("./".to_owned(), path.to_owned()),
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => path.split_at(at + 1),
+        None => (b"./", path),
     }
 }
 
-/// Where the extension of the last component begins.
-fn extension(path: &str) -> Option<usize> {
-    let name = path.rfind('/').map_or(0, |at| at + 1);
-    path[name..].rfind('.').map(|at| name + at)
+/// The path before the extension of the last component, and that.
+fn at_extension(path: &[u8]) -> (&[u8], &[u8]) {
+    let last = path.iter().rposition(|byte| matches!(byte, b'/' | b'.'));
+    let dot = last.filter(|at| path.get(*at) == Some(&b'.'));
+    path.split_at(dot.unwrap_or(path.len()))
 }
 
 impl Evaluator<'_> {
     /// `None` where Lmod 9 gives nil.
-    fn is_file(&self, path: Option<&str>) -> Option<bool> {
+    fn is_file(&self, path: Option<&Path>) -> Option<bool> {
         let Some(path) = path else { return Some(false) };
         let Ok(metadata) = fs::symlink_metadata(path) else {
             return (!self.rules.have(Feature::IsFileNil)).then_some(false);

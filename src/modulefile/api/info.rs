@@ -6,9 +6,10 @@ use mlua::chunk::ChunkMode;
 use mlua::{MultiValue, Table, Value};
 
 use super::super::evaluator::Evaluator;
+use super::super::features::Feature;
 use super::super::state::Mode;
 use super::super::{Command, Message};
-use super::{Host, modes, scalar, string};
+use super::{Host, Text, modes, scalar, string};
 
 pub(super) fn install<'env>(
     host: &Host<'_, 'env>,
@@ -32,8 +33,8 @@ pub(super) fn install<'env>(
     host.define("add_property", move |_, words| ev.property(words, true))?;
     host.define("remove_property", move |_, words| ev.property(words, false))?;
     host.define("execute", move |_, call: Value| ev.execute(&call))?;
-    host.define("shell_text", move |_, (function, text): (String, String)| {
-        ev.shell_text(&function, text);
+    host.define("shell_text", move |_, (function, text): (String, Text)| {
+        ev.shell_text(&function, text.0);
         Ok(())
     })?;
     for name in ["set_alias", "set_shell_function", "complete", "export_shell_function"] {
@@ -167,8 +168,17 @@ impl Evaluator<'_> {
         if function == "complete" && texts.first().is_some_and(|shell| shell.trim() != "bash") {
             return Ok(());
         }
+        let name = texts.first().map_or("", |name| name.trim()).to_owned();
+        let load = self.mode() == Mode::Load;
+        if matches!(function, "set_alias" | "set_shell_function") {
+            if load && self.rules.have(Feature::AliasesChecked) && name.contains([' ', '\t']) {
+                return self.report(format!("{function}: `{name}` is no name"));
+            }
+            let text = texts.get(1).filter(|_| load).cloned();
+            self.state.borrow_mut().define(&self.rules, &name, text);
+        }
         let text = texts.join(" ");
-        if self.mode() == Mode::Load {
+        if load {
             self.shell_text(function, text);
             return Ok(());
         }
@@ -181,6 +191,11 @@ impl Evaluator<'_> {
         let words: Vec<Value> = words.into_iter().collect();
         let Some(texts) = self.strings(function, &words)? else { return Ok(()) };
         if self.mode() == Mode::Load {
+            if function != "uncomplete"
+                && let Some(name) = texts.first()
+            {
+                self.state.borrow_mut().define(&self.rules, name.trim(), None);
+            }
             self.shell_text(function, texts.join(" "));
         }
         Ok(())

@@ -103,6 +103,9 @@ impl Evaluator<'_> {
         if !matches!(function, "load" | "try_load") {
             call.modes.clear();
         }
+        // What is done while unloading, since the call says so, is done as when loading.
+        let realm = if call.act(self.mode()) == Act::Do { Realm::Path } else { realm };
+        let realm = if function == "unload" { Realm::Session } else { realm };
         let mut arguments = call.arguments.clone();
         if self.knows_tables() && !depends {
             arguments.retain(|one| one.is_string() || one.is_table());
@@ -125,15 +128,13 @@ impl Evaluator<'_> {
         match (call.act(self.mode()), kind) {
             (Act::Nothing, _) | (Act::Undo, Loads::Always) => Ok(Value::Nil),
             (Act::Undo, _) => self.list(&self.unload_within(&mut names)?),
-            (Act::Do, Loads::Try) => {
-                self.load(&mut names)?;
+            (Act::Do, kind) => {
+                let all = self.in_mode(Mode::Load, || match kind {
+                    Loads::Try => self.load(&mut names),
+                    _ => self.load_for_user(&mut names),
+                })?;
                 self.note_dependencies(&names);
-                Ok(Value::Nil)
-            }
-            (Act::Do, _) => {
-                let all = self.load_for_user(&mut names)?;
-                self.note_dependencies(&names);
-                Ok(Value::Boolean(all))
+                Ok(if kind == Loads::Try { Value::Nil } else { Value::Boolean(all) })
             }
         }
     }
@@ -280,7 +281,7 @@ impl Evaluator<'_> {
 
     pub(super) fn depends_on_any(&self, arguments: MultiValue) -> mlua::Result<()> {
         let call = self.load_names("depends_on_any", self.load_realm(), arguments)?;
-        let Some((call, mut names)) = call else { return Ok(()) };
+        let Some((call, mut names)) = call.filter(|_| !self.is_managed()) else { return Ok(()) };
         match call.act(self.mode()) {
             Act::Nothing => Ok(()),
             Act::Undo => self.forgo_any(&mut names),
@@ -370,7 +371,7 @@ impl Evaluator<'_> {
     }
 
     fn purge(&self) -> mlua::Result<()> {
-        if self.mode() == Mode::Unload {
+        if self.mode() == Mode::Unload || self.is_managed() {
             return Ok(());
         }
         let loaded = self.state.borrow().in_order();

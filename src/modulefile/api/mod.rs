@@ -13,8 +13,11 @@ mod site;
 pub(super) use path::apply_shell_change;
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
-use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Scope, Table, Value};
+use mlua::{FromLua, FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Scope, Table, Value};
 
 use super::dialect::JOINT;
 use super::evaluator::Evaluator;
@@ -171,6 +174,20 @@ pub(super) fn text(value: &mlua::LuaString) -> String {
     let mut text = value.to_string_lossy();
     text.retain(|c| c != '\0');
     text
+}
+
+/// A text that need not be UTF-8 in Lua.
+struct Text(String);
+
+impl FromLua for Text {
+    fn from_lua(value: Value, lua: &Lua) -> mlua::Result<Self> {
+        mlua::LuaString::from_lua(value, lua).map(|value| Self(text(&value)))
+    }
+}
+
+/// The path that Lua's text names, byte for byte.
+fn path_of(value: &mlua::LuaString) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(&value.as_bytes()))
 }
 
 /// The text of a string argument.

@@ -2,7 +2,7 @@
 
 use mlua::{MultiValue, Value};
 
-use crate::environment::{ListEdit, Operation, Where, path};
+use crate::environment::{ListEdit, Operation, Where, leak, path};
 
 use super::super::evaluator::Evaluator;
 use super::super::features::Feature;
@@ -290,6 +290,10 @@ impl Evaluator<'_> {
             return Ok(None);
         }
         let priority = number(&priority).unwrap_or(0.0);
+        if priority.is_nan() {
+            let reason = format!("{function}: a priority must be a number");
+            return Err(mlua::Error::RuntimeError(reason));
+        }
         if self.is_bad_name(function, &variable)? {
             return Ok(None);
         }
@@ -315,7 +319,7 @@ impl Evaluator<'_> {
     }
 
     fn is_bad_name(&self, function: &str, variable: &str) -> mlua::Result<bool> {
-        let bad = self.rules.have(Feature::NamesChecked) && !is_identifier(variable);
+        let bad = self.rules.have(Feature::NamesChecked) && !leak::is_shell_name(variable);
         if bad {
             self.report(format!("{function}: `{variable}` is no name for a variable"))?;
         }
@@ -425,13 +429,6 @@ fn trimmed(text: &str) -> &str {
 
 fn is_string_or_nil(value: &Value) -> bool {
     value.is_string() || value.is_nil()
-}
-
-/// Whether a shell can export the name.
-pub(super) fn is_identifier(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_digit())
-        && !name.is_empty()
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// An entry of `__LMOD_STACK_X`.

@@ -8,7 +8,7 @@ use super::super::names::version::canonical;
 use super::super::naming::{Name, Realm};
 use super::super::state::{Frame, Mode, Status};
 use super::super::{error::EvaluationError, source_sh, vm};
-use super::{Host, string};
+use super::{Host, Text, string};
 
 pub(super) fn install<'env>(
     host: &Host<'_, 'env>,
@@ -40,8 +40,8 @@ fn install_modules<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua
     })?;
     host.define("loaded_modules", move |lua, ()| ev.loaded_modules(lua))?;
     host.define("mode", move |_, ()| Ok(if ev.mode() == Mode::Load { "load" } else { "unload" }))?;
-    host.define("moduleStackTraceBack", move |_, text: Option<String>| {
-        let heading = text.unwrap_or("While processing the following module(s):\n".to_owned());
+    host.define("moduleStackTraceBack", move |_, text: Option<Text>| {
+        let heading = text.map(|text| text.0).unwrap_or("While processing the following module(s):\n".to_owned());
         Ok(format!("{heading}    {}\n", ev.watch.chain().0.join("\n    ")))
     })
 }
@@ -73,9 +73,9 @@ fn install_own<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Re
 }
 
 fn install_environment<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Result<()> {
-    host.define("getenv", move |_, name: String| Ok(ev.state.borrow_mut().getenv(&name)))?;
-    host.define("set_private", move |_, (name, value): (String, Option<String>)| {
-        ev.state.borrow_mut().set_private(&name, value.as_deref());
+    host.define("getenv", move |_, name: Text| Ok(ev.state.borrow_mut().getenv(&name.0)))?;
+    host.define("set_private", move |_, (name, value): (Text, Option<Text>)| {
+        ev.state.borrow_mut().set_private(&name.0, value.as_ref().map(|value| value.0.as_str()));
         Ok(())
     })?;
     host.define("LmodVersion", move |_, ()| Ok(ev.rules.version_text.clone()))?;
@@ -123,7 +123,8 @@ fn exit_status(status: &Value) -> mlua::Result<u8> {
 }
 
 fn install_programs<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Result<()> {
-    host.define("run", move |lua, (function, text, clean): (String, String, bool)| {
+    host.define("run", move |lua, (function, text, clean): (String, Text, bool)| {
+        let Text(text) = text;
         if is_log(&text) {
             // An export is no use of the module.
             ev.shell_text("logger", text);
@@ -133,7 +134,9 @@ fn install_programs<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlu
         let output = ev.run_command(&function, &text, if clean { &blank } else { &[] })?;
         Ok((lua.create_string(&output.stdout)?, output.success, output.code))
     })?;
-    host.define("userInGroup", move |_, groups: mlua::Variadic<String>| ev.user_in(&groups))?;
+    host.define("userInGroup", move |_, groups: mlua::Variadic<Text>| {
+        ev.user_in(&groups.into_iter().map(|group| group.0).collect::<Vec<_>>())
+    })?;
     host.define("identity", move |_, flag: String| ev.identity(&flag))?;
     host.define("source_sh", move |_, (shell, script): (Value, Value)| {
         match (string(&shell), string(&script)) {

@@ -2,6 +2,8 @@
 
 use mlua::{MultiValue, Value};
 
+use crate::environment::leak;
+
 use super::super::evaluator::Evaluator;
 use super::super::features::Feature;
 use super::super::names::Choice;
@@ -9,7 +11,6 @@ use super::super::naming::{Name, Realm, Resolved, weight};
 use super::super::state::{FamilySwap, Mode, Status};
 use super::Host;
 use super::load::show;
-use super::path::is_identifier;
 
 pub(super) fn install<'env>(
     host: &Host<'_, 'env>,
@@ -114,7 +115,7 @@ impl Evaluator<'_> {
             return Ok(());
         };
         let Some(family) = names.into_iter().next() else { return Ok(()) };
-        if self.rules.have(Feature::NamesChecked) && !is_identifier(&family) {
+        if self.rules.have(Feature::NamesChecked) && !leak::is_shell_name(&family) {
             return self.report(format!("family: `{family}` is no name for a family"));
         }
         let prefixes = std::iter::once("LMOD".to_owned()).chain(self.site_name()?);

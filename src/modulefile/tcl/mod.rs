@@ -115,7 +115,7 @@ impl Evaluator<'_> {
         {
             return Ok(lines);
         }
-        let begun = self.watch.enter(&path.to_string_lossy(), path)?;
+        let begun = self.watch.enter(&path.to_string_lossy(), path);
         self.tell(Some(begun));
         if !self.is_path_usable(path) {
             let message = "Lmod cannot hand the path of this rc file to Tcl: it has blanks or \
