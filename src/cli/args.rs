@@ -158,7 +158,7 @@ pub(super) enum BaseName {
 
 #[derive(Debug, Args)]
 pub(super) struct EnvVerb {
-    /// Modules to load
+    /// Modules to load; `-NAME`, after `--`, is one to unload
     #[arg(value_name = "MODULE")]
     pub(super) modules: Vec<String>,
     /// Start from this process's environment as it is, with no modules loaded

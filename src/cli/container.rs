@@ -61,7 +61,6 @@ pub(super) fn export(
     let wish = Wish {
         modules: words.modules.clone(),
         generic: words.generic,
-        on_top: false,
         evaluation: words.evaluation.clone(),
     };
     let mut frozen = freeze::freeze(context, &wish)?;

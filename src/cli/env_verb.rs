@@ -14,29 +14,24 @@ use super::terminal::Terminal;
 use super::wish::{self, Wish};
 use crate::base::Escaped;
 use crate::environment::{Variables, leak};
-use crate::modulefile::{Evaluation, EvaluationError, Limits, Request};
+use crate::modulefile::{Evaluation, EvaluationError, Limits, Options, Request};
 use crate::session::Collection;
 
 /// Prints the environment.
 pub(super) fn env(context: &Context, words: &EnvVerb, terminal: &Terminal) -> anyhow::Result<()> {
     let evaluation = if words.clean {
         evaluate_clean(context, words, terminal)?
+    } else if !words.modules.is_empty() && words.evaluation.collection.is_none() {
+        evaluate_on_top(context, words, terminal)?
     } else {
-        let on_top = !words.modules.is_empty();
         let wish = Wish {
             modules: words.modules.clone(),
             generic: false,
-            on_top,
             evaluation: words.evaluation.clone(),
         };
-        match &words.modulepath {
-            None => freeze::freeze(context, &wish)?.evaluation,
-            Some(modulepath) => {
-                let mut context = context.clone();
-                context.environment.insert("MODULEPATH".to_owned(), modulepath.clone());
-                freeze::freeze(&context, &wish)?.evaluation
-            }
-        }
+        let mut context = context.clone();
+        context.environment.extend(words.modulepath.clone().map(|p| ("MODULEPATH".to_owned(), p)));
+        freeze::freeze(&context, &wish)?.evaluation
     };
     for message in &evaluation.messages {
         let text = format!("{}: {}", Escaped(&message.origin), Escaped(message.text.trim()));
@@ -45,6 +40,30 @@ pub(super) fn env(context: &Context, words: &EnvVerb, terminal: &Terminal) -> an
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(printed(&evaluation, words.format)?.as_bytes())?;
     Ok(stdout.flush()?)
+}
+
+/// The session as it is, and then the modules named, as Lmod would load them now.
+fn evaluate_on_top(
+    context: &Context,
+    words: &EnvVerb,
+    terminal: &Terminal,
+) -> anyhow::Result<Evaluation> {
+    let mut environment = context.environment.clone();
+    environment.extend(words.modulepath.clone().map(|path| ("MODULEPATH".to_owned(), path)));
+    if environment.get("MODULEPATH").is_none_or(String::is_empty) {
+        return Err(Failure::NoModulepath.into());
+    }
+    let (lmod_version, options) = wish::options(&words.evaluation, &environment);
+    let request = Request {
+        environment,
+        load: words.modules.clone(),
+        pins: Vec::new(),
+        pinned_only: false,
+        lmod_version,
+        limits: Limits { time: context.evaluation_time, ..Limits::default() },
+        options: Options { continues: true, ..options },
+    };
+    Ok(evaluated(context, &request, terminal)?.unwrap_or_default())
 }
 
 /// The process's environment, without modules that are loaded in it.
@@ -91,22 +110,28 @@ fn evaluate_clean(
         limits: Limits { time: context.evaluation_time, ..Limits::default() },
         options,
     };
-    let mut evaluation = match crate::modulefile::evaluate_in_child(
-        &context.program,
-        &request,
-        &context.interrupt,
-    ) {
-        // No failure then, and no change.
-        Err(error @ EvaluationError::Exit { status: 0, .. }) => {
-            terminal.warning(&error.to_string());
-            return Ok(Evaluation::default());
-        }
-        result => result?,
+    let Some(mut evaluation) = evaluated(context, &request, terminal)? else {
+        return Ok(Evaluation::default());
     };
     if let Some(collection) = &collection {
         note_modulepath(&mut evaluation, collection, context);
     }
     Ok(evaluation)
+}
+
+/// `None` where a modulefile ends Lmod without a failure, and without any change.
+fn evaluated(
+    context: &Context,
+    request: &Request,
+    terminal: &Terminal,
+) -> anyhow::Result<Option<Evaluation>> {
+    match crate::modulefile::evaluate_in_child(&context.program, request, &context.interrupt) {
+        Err(error @ EvaluationError::Exit { status: 0, .. }) => {
+            terminal.warning(&error.to_string());
+            Ok(None)
+        }
+        result => Ok(Some(result?)),
+    }
 }
 
 /// The `MODULEPATH` with which a collection was restored is a change, too.

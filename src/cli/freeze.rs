@@ -186,9 +186,6 @@ impl Freezer<'_> {
         if let Some(collection) = &self.collection {
             return self.evaluate_collection(collection, stack);
         }
-        if wish.on_top {
-            return self.evaluate_on_top(&wish.modules, stack, modulepath);
-        }
         if !wish.modules.is_empty() {
             return self.evaluate_named(&wish.modules, stack, modulepath);
         }
@@ -272,19 +269,6 @@ impl Freezer<'_> {
         let (mut evaluation, start) = self.again_without(request, first)?;
         collections::complete(&mut evaluation, collection);
         Ok((evaluation, start))
-    }
-
-    /// The loaded modules, and then those named.
-    fn evaluate_on_top(
-        &self,
-        names: &[String],
-        stack: &Stack,
-        modulepath: &[String],
-    ) -> anyhow::Result<(Evaluation, Variables)> {
-        let mut request = self.request_for_loaded(stack, modulepath, Strategy::AsAsked);
-        request.load.extend(names.iter().cloned());
-        let first = self.run(&request)?;
-        self.again_without(request, first)
     }
 
     /// The same modules by name, looked up anew in the generic tree.

@@ -15,8 +15,6 @@ pub(super) struct Wish {
     pub(super) modules: Vec<String>,
     /// The CPU family's generic builds.
     pub(super) generic: bool,
-    /// `modules` on top of the loaded modules, rather than in place of them.
-    pub(super) on_top: bool,
     /// How modulefiles are evaluated.
     pub(super) evaluation: EvaluationFlags,
 }
@@ -32,6 +30,7 @@ pub(super) fn options(flags: &EvaluationFlags, environment: &Variables) -> (Stri
         lua: lua.unwrap_or_default(),
         no_commands: flags.no_commands,
         run_execute: flags.run_execute,
+        continues: false,
         collection: None,
     };
     (lmod_version.map_or_else(|| NEWEST_LMOD.to_owned(), String::clone), options)

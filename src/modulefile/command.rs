@@ -1,6 +1,7 @@
 //! Commands that modulefiles run.
 
 use std::cell::{Cell, OnceCell};
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -88,10 +89,12 @@ impl Evaluator<'_> {
     pub(super) fn run_command(
         &self,
         function: &str,
-        text: &str,
+        text: impl AsRef<OsStr>,
         extra: &[(&str, &str)],
     ) -> mlua::Result<Output> {
-        self.run_program(function, text, &["/bin/sh", "-c", text], extra)
+        let text = text.as_ref();
+        let arguments = ["/bin/sh".as_ref(), "-c".as_ref(), text];
+        self.run_program(function, &text.to_string_lossy(), &arguments, extra)
     }
 
     /// Runs a program; `text` stands for it in the record.
@@ -99,7 +102,7 @@ impl Evaluator<'_> {
         &self,
         function: &str,
         text: &str,
-        arguments: &[&str],
+        arguments: &[impl AsRef<OsStr>],
         extra: &[(&str, &str)],
     ) -> mlua::Result<Output> {
         self.shell_text(function, text.to_owned());
@@ -129,7 +132,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn start(&self, arguments: &[&str], extra: &[(&str, &str)]) -> io::Result<Child> {
+    fn start(&self, arguments: &[impl AsRef<OsStr>], extra: &[(&str, &str)]) -> io::Result<Child> {
         let mut state = self.state.borrow_mut();
         let environment = state.environment();
         let directory = self.runner.directory(environment)?;

@@ -98,6 +98,9 @@ impl<'a> Evaluator<'a> {
                 self.prepare_environment();
                 self.read_site()?;
                 self.hook("startup", self.command_name())?;
+                if self.request.options.continues {
+                    self.resume_session()?;
+                }
                 self.load_requested()?;
                 self.must_be_loaded()?;
                 self.restored()?;

@@ -43,6 +43,8 @@ pub(super) enum Feature {
     PatternsIgnored,
     /// `hide` and `forbid` in rc files.
     Hide,
+    /// Functions of rc files take strings only.
+    RcTypesChecked,
     /// `LMOD_SHOW_HIDDEN`.
     ShowHidden,
     /// `hideRegex` and `forbidRegex` in rc files.
@@ -161,7 +163,7 @@ impl Feature {
             Self::EmptyElementsStay => (8, 7, 44),
             Self::AllDirectories => (8, 7, 45),
             Self::PatternsIgnored | Self::SourcedElements => (8, 7, 49),
-            Self::Hide => (8, 7, 50),
+            Self::Hide | Self::RcTypesChecked => (8, 7, 50),
             Self::DownstreamConflicts | Self::ShowHidden => (8, 7, 54),
             Self::UnloadHookNames
             | Self::ShortestFirst

@@ -75,7 +75,8 @@ impl Evaluator<'_> {
         self.look_up(name)?;
         let depth = self.state.borrow().frames.len();
         let Some(resolved) = name.resolved.clone() else {
-            if name.unfit && name.choice == Choice::Latest {
+            // A dependency may turn up later.
+            if name.unfit && name.choice == Choice::Latest && !name.depends {
                 return Err(self.refuse(format!("no version fits `{}`", name.show())));
             }
             self.not_found(name, at, depth);
@@ -398,7 +399,7 @@ impl Evaluator<'_> {
 }
 
 /// The entry of a module that begins to load.
-fn pending(name: &Name, file: &Path) -> Entry {
+pub(super) fn pending(name: &Name, file: &Path) -> Entry {
     let resolved = name.resolved.clone().unwrap_or_default();
     Entry {
         full_name: resolved.full_name(),

@@ -27,6 +27,7 @@ mod limits;
 mod loading;
 mod names;
 mod naming;
+mod resumed;
 mod rules;
 mod site;
 mod source_sh;
@@ -143,6 +144,8 @@ pub struct Options {
     /// What `execute` hands to the user's shell is run by a shell of ours once all is loaded, and
     /// what it changes in the environment counts.
     pub run_execute: bool,
+    /// The environment is that of a session, whose loaded modules are loaded to begin with.
+    pub continues: bool,
     /// The file of a saved collection whose modules these are: what modulefiles load themselves
     /// is among them, so their own calls that load and unload do nothing.
     pub collection: Option<PathBuf>,

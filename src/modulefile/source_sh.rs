@@ -141,7 +141,12 @@ pub(super) fn source(evaluator: &Evaluator, shell: &str, script: &str) -> mlua::
     };
     let changes: Rc<[ShellChange]> = match known {
         Some(changes) => changes,
-        None if evaluator.mode() == Mode::Unload => return Ok(()),
+        None if evaluator.mode() == Mode::Unload => {
+            if evaluator.request.options.continues {
+                evaluator.warn(format!("source_sh: what `{script}` did earlier is not undone"));
+            }
+            return Ok(());
+        }
         None => {
             let changes: Rc<[ShellChange]> = run(evaluator, shell, script)?.into();
             evaluator.state.borrow_mut().edit_module(&own, |entry| {

@@ -12,9 +12,10 @@ use super::source_sh::ShellChange;
 use super::{Command, Message};
 
 /// Whether modulefiles are being loaded or undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Mode {
     /// Functions do what they say.
+    #[default]
     Load,
     /// Functions undo what they did.
     Unload,
@@ -108,7 +109,7 @@ pub(super) struct FamilySwap {
 }
 
 /// All that changes in the course of an evaluation.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct State {
     /// The environment as commands and `os.getenv` see it, but for the `stale` variables.
     environment: Variables,
@@ -145,33 +146,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(environment: Variables) -> Self {
-        Self {
-            environment,
-            variables: BTreeMap::new(),
-            stale: BTreeSet::new(),
-            touched: BTreeSet::new(),
-            stacks: BTreeMap::new(),
-            modules: BTreeMap::new(),
-            families: BTreeMap::new(),
-            modulepath_changed: false,
-            order: 0,
-            frames: Vec::new(),
-            serial: 1,
-            journal: Vec::new(),
-            mode: Mode::Load,
-            changes: Vec::new(),
-            messages: Vec::new(),
-            commands: Vec::new(),
-            unpinned: Vec::new(),
-            files_read: BTreeSet::new(),
-            requested: BTreeMap::new(),
-            queue: VecDeque::new(),
-            queue_loads: 0,
-            same: true,
-            family_swaps: Vec::new(),
-            swapping: 0,
-            sticky: Vec::new(),
-        }
+        Self { environment, serial: 1, same: true, ..Self::default() }
     }
 
     /// Full name of the module whose modulefile runs; empty outside of any.

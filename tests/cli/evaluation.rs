@@ -123,7 +123,10 @@ fn collection(modules: &Path) -> String {
 #[test]
 fn a_collection_is_restored_as_it_was_saved() {
     let env = TestEnv::new();
-    env.write("modules/a/1.lua", "load('b', 'c')\nsetenv('A', '1')\n");
+    env.write(
+        "modules/a/1.lua",
+        "load('b', 'c')\ndepends_on_any('c')\npurge()\nsetenv('A', '1')\n",
+    );
     for version in ["1", "2"] {
         env.write(format!("modules/b/{version}.lua"), format!("setenv('B', '{version}')\n"));
         env.write(format!("modules/c/{version}.lua"), "setenv('C', '1')\n");

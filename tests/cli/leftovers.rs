@@ -178,3 +178,13 @@ fn an_exit_leaves_everything_as_it_is_and_says_so() {
     assert!(refused.stderr.contains("a/1.lua, line 2"), "{refused}");
     assert_eq!(std::fs::read_dir(env.work()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_command_that_goes_its_own_way_ends_with_the_evaluation() {
+    let away = "subprocess('setsid sleep 300 >/dev/null 2>&1 & true')\n";
+    for (end, status) in [("", 0), ("while true do end\n", 1)] {
+        let env = world("x/1.lua", &format!("{away}{end}"));
+        assert_eq!(wait(load(&env, 1, "9.2.9").spawn().unwrap()), Some(status), "{end}");
+        wait_for(&env, &format!("left behind before {end:?}"), <[_]>::is_empty);
+    }
+}

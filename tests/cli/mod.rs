@@ -4,5 +4,6 @@ mod container;
 mod evaluation;
 mod leftovers;
 mod modulefiles;
+mod on_top;
 mod refusals;
 pub(crate) mod session;

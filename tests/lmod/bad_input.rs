@@ -333,6 +333,19 @@ fn a_long_chain_of_loads_works_and_an_endless_one_ends() {
     let evaluation = in_child(&request(top.path(), &["m0"])).unwrap();
     assert_eq!(evaluation.modules.len(), 81);
     assert_eq!(evaluation.modules[0].full_name, "m80/1");
+
+    // what a module adds hides it, and what comes then hides that no more
+    let top = tree(&[("low/a/2.lua", "")]);
+    let low = top.path().join("low");
+    let text = format!("prepend_path('MODULEPATH', '{}')\n", low.display());
+    fs::create_dir_all(top.path().join("top/a")).unwrap();
+    fs::write(top.path().join("top/a/1.lua"), text).unwrap();
+    let mut request = request(&top.path().join("top"), &["a", "a"]);
+    request.lmod_version = "8.6.19".to_owned();
+    request.environment.insert("TMPDIR".to_owned(), "/tmp".to_owned());
+    let error = in_child(&request).unwrap_err();
+    let EvaluationError::Limit { what, .. } = &error else { panic!("{error}") };
+    assert_eq!(what, "an endless recursion of loads");
 }
 
 #[test]

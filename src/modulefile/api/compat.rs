@@ -9,7 +9,7 @@ use super::super::evaluator::Evaluator;
 use super::super::features::Feature;
 use super::super::names::rc::Line;
 use super::super::vm;
-use super::Host;
+use super::{Host, scalar};
 
 pub(super) fn install<'env>(
     host: &Host<'_, 'env>,
@@ -34,20 +34,39 @@ pub(super) fn install_rc<'env>(
         lines.borrow_mut().extend(line);
         Ok(())
     };
-    host.define("module_version", move |_, words: Variadic<String>| {
-        let mut words = words.into_iter();
+    let texts = move |function: &str, words: Variadic<Value>| {
+        evaluator.rc_texts(function, words.into_iter().collect())
+    };
+    host.define("module_version", move |_, words: Variadic<Value>| {
+        if words.first().is_some_and(|module| !module.is_string()) {
+            return Err(evaluator.refuse("module_version: it needs strings".to_owned()));
+        }
+        let mut words = texts("module_version", words)?.into_iter();
         add(words.next().map(|module| Line::Version { module, names: words.collect() }))
     })?;
-    host.define("module_alias", move |_, (name, target): (String, String)| {
-        add(Some(Line::Alias { name, target }))
+    host.define("module_alias", move |_, (name, target): (Value, Value)| {
+        let words = Variadic::from_iter([name, target]);
+        match <[String; 2]>::try_from(texts("module_alias", words)?) {
+            Ok([name, target]) => add(Some(Line::Alias { name, target })),
+            // Older versions take half an alias and make nothing of it.
+            Err(_) => Ok(()),
+        }
     })?;
     if evaluator.rules.have(Feature::RcVirtual) {
-        host.define("module_virtual", move |_, (name, target): (String, String)| {
-            add(Some(Line::Virtual { name, target }))
+        host.define("module_virtual", move |_, (name, target): (Value, Value)| {
+            let words = Variadic::from_iter([name, target]);
+            match <[String; 2]>::try_from(texts("module_virtual", words)?) {
+                Ok([name, target]) => add(Some(Line::Virtual { name, target })),
+                Err(_) => Ok(()),
+            }
         })?;
     }
-    host.define("hide_version", move |_, name: String| add(Some(Line::Hide(name))))?;
-    host.define("hide_modulefile", move |_, path: String| add(Some(Line::Hide(path))))?;
+    for function in ["hide_version", "hide_modulefile"] {
+        host.define(function, move |_, what: Value| {
+            let words = texts(function, Variadic::from_iter([what]))?;
+            add(words.into_iter().next().map(Line::Hide))
+        })?;
+    }
     for (name, since) in [
         ("hide", Feature::Hide),
         ("forbid", Feature::Hide),
@@ -63,4 +82,15 @@ pub(super) fn install_rc<'env>(
         }
     }
     Ok(())
+}
+
+impl Evaluator<'_> {
+    /// The arguments of a function of rc files. Newer versions take strings only.
+    fn rc_texts(&self, function: &str, words: Vec<Value>) -> mlua::Result<Vec<String>> {
+        if self.rules.have(Feature::RcTypesChecked) && !words.iter().all(Value::is_string) {
+            return Err(self.refuse(format!("{function}: its arguments must be strings")));
+        }
+        let texts = words.iter().map(|word| scalar(self.lua, word));
+        Ok(texts.collect::<mlua::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
 }

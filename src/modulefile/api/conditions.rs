@@ -36,7 +36,8 @@ impl Evaluator<'_> {
     /// What `hide{…}`, `forbid{…}` or one of the same for patterns says to this user at this time.
     pub(super) fn conditional(&self, function: &str, what: &Value) -> mlua::Result<Vec<Line>> {
         let Value::Table(table) = what else {
-            return Err(self.refuse(format!("{function}: it needs a table")));
+            // Lmod means to refuse this, and stumbles.
+            return Err(mlua::Error::RuntimeError(format!("{function}: it needs a table")));
         };
         let (hides, pattern) = (function.starts_with("hide"), function.ends_with("Regex"));
         let own = if hides { HIDING } else { FORBIDDING };
@@ -47,8 +48,19 @@ impl Evaluator<'_> {
             else {
                 return Err(self.refuse(format!("{function}: it has no key `{key}`")));
             };
+            if key == "name" && !matches!(value, Value::String(_) | Value::Table(_)) {
+                // Lmod means to refuse this, and stumbles.
+                return Err(mlua::Error::RuntimeError(format!("{function}: no such name")));
+            }
             let several = key == "name" && matches!(value, Value::Table(_));
-            if value.type_name() != *wanted && !several {
+            let texts = match &value {
+                Value::Table(all) => {
+                    let elements = all.sequence_values::<Value>();
+                    elements.into_iter().all(|one| one.is_ok_and(|one| one.is_string()))
+                }
+                _ => true,
+            };
+            if (value.type_name() != *wanted && !several) || !texts {
                 return Err(self.refuse(format!("{function}: `{key}` must be a {wanted}")));
             }
         }

@@ -13,8 +13,8 @@ mod site;
 pub(super) use path::apply_shell_change;
 
 use std::cell::RefCell;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use mlua::{FromLua, FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Scope, Table, Value};
@@ -185,9 +185,10 @@ impl FromLua for Text {
     }
 }
 
-/// The path that Lua's text names, byte for byte.
+/// The path or command that Lua's text is, byte for byte; but for NUL, which ends no such thing.
 fn path_of(value: &mlua::LuaString) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(&value.as_bytes()))
+    let bytes: Vec<u8> = value.as_bytes().iter().copied().filter(|byte| *byte != 0).collect();
+    PathBuf::from(OsString::from_vec(bytes))
 }
 
 /// The text of a string argument.

@@ -1,6 +1,6 @@
 //! Functions that ask: about modules, the environment, versions, and programs.
 
-use mlua::{Lua, Table, Value};
+use mlua::{Lua, LuaString, Table, Value};
 
 use super::super::evaluator::Evaluator;
 use super::super::limits::Signal;
@@ -8,7 +8,7 @@ use super::super::names::version::canonical;
 use super::super::naming::{Name, Realm};
 use super::super::state::{Frame, Mode, Status};
 use super::super::{error::EvaluationError, source_sh, vm};
-use super::{Host, Text, string};
+use super::{Host, Text, path_of, string};
 
 pub(super) fn install<'env>(
     host: &Host<'_, 'env>,
@@ -41,7 +41,9 @@ fn install_modules<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua
     host.define("loaded_modules", move |lua, ()| ev.loaded_modules(lua))?;
     host.define("mode", move |_, ()| Ok(if ev.mode() == Mode::Load { "load" } else { "unload" }))?;
     host.define("moduleStackTraceBack", move |_, text: Option<Text>| {
-        let heading = text.map(|text| text.0).unwrap_or("While processing the following module(s):\n".to_owned());
+        let heading = text
+            .map(|text| text.0)
+            .unwrap_or("While processing the following module(s):\n".to_owned());
         Ok(format!("{heading}    {}\n", ev.watch.chain().0.join("\n    ")))
     })
 }
@@ -123,15 +125,16 @@ fn exit_status(status: &Value) -> mlua::Result<u8> {
 }
 
 fn install_programs<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua::Result<()> {
-    host.define("run", move |lua, (function, text, clean): (String, Text, bool)| {
-        let Text(text) = text;
+    host.define("run", move |lua, (function, command, clean): (String, LuaString, bool)| {
+        let text = super::text(&command);
         if is_log(&text) {
             // An export is no use of the module.
             ev.shell_text("logger", text);
             return Ok((lua.create_string("")?, true, 0));
         }
         let blank = [("LD_LIBRARY_PATH", ""), ("LD_PRELOAD", "")];
-        let output = ev.run_command(&function, &text, if clean { &blank } else { &[] })?;
+        let output =
+            ev.run_command(&function, path_of(&command), if clean { &blank } else { &[] })?;
         Ok((lua.create_string(&output.stdout)?, output.success, output.code))
     })?;
     host.define("userInGroup", move |_, groups: mlua::Variadic<Text>| {

@@ -357,7 +357,9 @@ impl Names {
     }
 
     fn counts(&self, candidate: &Candidate, weight: &str) -> Result<bool, Fault> {
-        Ok(groups::is_marked(weight) || self.is_visible(candidate)?)
+        // It is asked also of one that is marked: whatever is in a circle is an error.
+        let visible = self.is_visible(candidate)?;
+        Ok(visible || groups::is_marked(weight))
     }
 
     fn reading(&self) -> search::Reading {

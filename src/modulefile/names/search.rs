@@ -361,15 +361,13 @@ impl Candidates {
     ) -> Result<Option<&Candidate>, E> {
         let blocks = if all_blocks { self.blocks.len() } else { 1 };
         for block in self.blocks.iter().take(blocks) {
-            let mut best: Option<&Candidate> = None;
-            for candidate in block {
-                let heavier = best.is_none_or(|best| weight(candidate) > weight(best));
-                if heavier && counts(candidate)? {
-                    best = Some(candidate);
+            let mut from_highest: Vec<&Candidate> = block.iter().collect();
+            from_highest.sort_by(|one, other| weight(other).cmp(weight(one)));
+            // Of what is lower than the one chosen nothing is asked: it may be in a circle.
+            for candidate in from_highest {
+                if counts(candidate)? {
+                    return Ok(Some(candidate));
                 }
-            }
-            if best.is_some() {
-                return Ok(best);
             }
         }
         Ok(None)

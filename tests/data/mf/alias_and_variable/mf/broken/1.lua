@@ -1,0 +1,1 @@
+try_load("part") setenv("seen", os.getenv("foo") or "none")

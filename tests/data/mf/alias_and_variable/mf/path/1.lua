@@ -1,0 +1,1 @@
+setenv("foo","1") set_alias("foo","bar") prepend_path("foo","/x")

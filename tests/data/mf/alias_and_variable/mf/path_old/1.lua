@@ -1,0 +1,1 @@
+set_alias("old","bar") prepend_path("old","/x")

@@ -1,0 +1,1 @@
+set_alias("old","bar") setenv("seen", os.getenv("old"))

@@ -1,0 +1,1 @@
+set_alias("foo","bar") setenv("foo","1")

@@ -1,0 +1,1 @@
+set_shell_function("1a","bar","x")

@@ -1,0 +1,1 @@
+set_alias("a-b+c.d","bar")

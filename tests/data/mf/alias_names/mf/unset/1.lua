@@ -1,0 +1,1 @@
+unset_alias("a b")

@@ -1,0 +1,1 @@
+hide_version("z/1")

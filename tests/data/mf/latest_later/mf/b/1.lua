@@ -1,0 +1,1 @@
+depends_on(latest("z")) setenv("B","1")

@@ -1,0 +1,1 @@
+load(latest("z")) setenv("C","1")

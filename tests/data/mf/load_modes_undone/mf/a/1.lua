@@ -1,0 +1,1 @@
+load{"b",modeA={"unload"}} setenv("A","1")

@@ -1,0 +1,1 @@
+load{"b",modeA={"load","unload"}} setenv("A","1")

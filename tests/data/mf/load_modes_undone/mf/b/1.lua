@@ -1,0 +1,1 @@
+setenv("B","1") prepend_path("P","/b") setenv("MB",mode())

@@ -1,0 +1,1 @@
+hide{name="a/2",userA={5}}

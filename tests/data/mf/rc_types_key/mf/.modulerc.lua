@@ -1,0 +1,1 @@
+hide{name=5}

@@ -1,0 +1,1 @@
+module_version("a/1",5)

@@ -1,0 +1,1 @@
+source_sh("dash", myFileName():gsub("mf/dash/1.lua","") .. "s.sh")

@@ -1,0 +1,1 @@
+setenv("A", subprocess("printf \"\xe9\" | wc -c | tr -d \" \\n\""))
