@@ -296,11 +296,15 @@ impl State {
     }
 
     /// The name stands for an alias or function of the shell from now on. What modulefiles see in
-    /// the environment stays.
+    /// the environment stays, unless that is the first use of the name.
     pub(super) fn define(&mut self, rules: &Rules, name: &str, text: Option<String>) {
         self.refresh(name);
+        let known = self.uses(name);
         self.edit(rules, name, ":", |variable| variable.define(text));
         self.stale.remove(name);
+        if !known {
+            self.set_private(name, None);
+        }
     }
 
     /// Leaves in the environment that modulefiles see what stood there before the last edit.

@@ -74,3 +74,14 @@ fn a_member_of_a_loaded_family_takes_its_place() {
         json!({ "f": null, "g": "1", "LMOD_FAMILY_X": "g", "LMOD_FAMILY_X_VERSION": "1" })
     );
 }
+
+#[test]
+fn dates_are_those_of_the_sessions_time_zone() {
+    let env = TestEnv::new();
+    env.write("modules/a/1.lua", "setenv('HOUR', os.date('%H', 0))\n");
+    for (zone, hour) in [("XYZ-9", "09"), ("XYZ5", "19"), ("", "00")] {
+        let mut session = session(&env, &[], &[]);
+        session.insert("TZ".to_owned(), zone.to_owned());
+        assert_eq!(printed(&env, &session, &["a"])["env"], json!({ "HOUR": hour }), "{zone}");
+    }
+}

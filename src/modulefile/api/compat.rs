@@ -34,9 +34,7 @@ pub(super) fn install_rc<'env>(
         lines.borrow_mut().extend(line);
         Ok(())
     };
-    let texts = move |function: &str, words: Variadic<Value>| {
-        evaluator.rc_texts(function, words.into_iter().collect())
-    };
+    let texts = move |function: &str, words: Variadic<Value>| evaluator.rc_texts(function, &words);
     host.define("module_version", move |_, words: Variadic<Value>| {
         if words.first().is_some_and(|module| !module.is_string()) {
             return Err(evaluator.refuse("module_version: it needs strings".to_owned()));
@@ -86,7 +84,7 @@ pub(super) fn install_rc<'env>(
 
 impl Evaluator<'_> {
     /// The arguments of a function of rc files. Newer versions take strings only.
-    fn rc_texts(&self, function: &str, words: Vec<Value>) -> mlua::Result<Vec<String>> {
+    fn rc_texts(&self, function: &str, words: &[Value]) -> mlua::Result<Vec<String>> {
         if self.rules.have(Feature::RcTypesChecked) && !words.iter().all(Value::is_string) {
             return Err(self.refuse(format!("{function}: its arguments must be strings")));
         }

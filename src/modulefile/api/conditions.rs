@@ -117,7 +117,7 @@ impl Evaluator<'_> {
 
     /// The user's name (`-u`), or those of the user's groups (`-G`).
     pub(super) fn identity(&self, flag: &str) -> mlua::Result<Vec<String>> {
-        let output = self.run_command("myConfig", &format!("id {flag} -n 2>/dev/null"), &[])?;
+        let output = self.run_command("myConfig", format!("id {flag} -n 2>/dev/null"), &[])?;
         let names = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(names.split_whitespace().map(str::to_owned).collect())
     }

@@ -41,9 +41,8 @@ fn install_modules<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua
     host.define("loaded_modules", move |lua, ()| ev.loaded_modules(lua))?;
     host.define("mode", move |_, ()| Ok(if ev.mode() == Mode::Load { "load" } else { "unload" }))?;
     host.define("moduleStackTraceBack", move |_, text: Option<Text>| {
-        let heading = text
-            .map(|text| text.0)
-            .unwrap_or("While processing the following module(s):\n".to_owned());
+        let usual = "While processing the following module(s):\n";
+        let heading = text.map_or(usual.to_owned(), |text| text.0);
         Ok(format!("{heading}    {}\n", ev.watch.chain().0.join("\n    ")))
     })
 }
