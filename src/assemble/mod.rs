@@ -3,6 +3,7 @@
 mod activation;
 mod definition;
 mod documents;
+mod layers;
 mod manifest;
 mod quote;
 mod shell;
@@ -17,6 +18,7 @@ use crate::rootfs::{FileId, Metadata, Rootfs, RootfsError};
 
 pub use activation::CpuGuard;
 pub use documents::file_list;
+pub use layers::{GENERATED_LAYER, LayerReasons, layers};
 pub use manifest::{BaseLayer, Codec, Cpu, Manifest, ManifestModule, Tool};
 
 /// What an image is called and who answers for it.
@@ -73,7 +75,15 @@ pub struct Assembled {
     pub inspect_metadata: String,
     /// The manifest, as it stands in the image.
     pub manifest: Manifest,
+    /// The environment that a runtime starts every program with.
+    pub environment: Variables,
 }
+
+/// Starts a command in the image's environment where no container runtime has set it: for the
+/// entrypoint of an OCI image.
+pub const ENTRYPOINT: &str = "/.module-export/enter";
+/// The interactive shell in which `module` works.
+pub const SHELL: &str = "/.module-export/bin/shell";
 
 /// Why an image cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -128,5 +138,6 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled, AssembleError> {
             ..metadata
         });
     }
-    Ok(Assembled { rootfs, file_list, definition, inspect_metadata, manifest })
+    let environment = assembly.environment;
+    Ok(Assembled { rootfs, file_list, definition, inspect_metadata, manifest, environment })
 }

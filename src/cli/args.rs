@@ -107,8 +107,12 @@ pub(super) struct Container {
     /// Take the CPU family's generic build of every module in place of the tuned one
     #[arg(short, long)]
     pub(super) generic: bool,
-    /// Kind of image
-    #[arg(short, long, value_name = "sif|squashfs", default_value_t = Format::Sif)]
+    /// Kind of image: `sif`, `oci`, `oci-archive`, `docker-archive`, `tar`, `tar.gz`, `tar.zst`,
+    /// `squashfs` or `sandbox`
+    ///
+    /// `oci` and `sandbox` are directories, made beside their final place; an image-layout that is
+    /// there already is added to, under its version as tag.
+    #[arg(short, long, value_name = "F", default_value_t = Format::Sif)]
     pub(super) format: Format,
     /// What lies under the modules [default: `compat` in EESSI, else `host`]
     #[arg(long, value_enum)]
@@ -119,6 +123,9 @@ pub(super) struct Container {
     /// mount it.
     #[arg(long, value_name = "C[:LEVEL]")]
     pub(super) compression: Option<Compression>,
+    /// Layers of an OCI or Docker image, at most 100: what many modules need lies below
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(super) layers: u8,
     /// Directory for scratch; given explicitly, the image is built there and then moved
     #[arg(long, value_name = "DIR")]
     pub(super) tmpdir: Option<PathBuf>,

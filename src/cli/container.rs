@@ -12,14 +12,14 @@ use super::diagnose::Failure;
 use super::finish::{self, Wanted};
 use super::freeze;
 use super::frozen::Frozen;
-use super::output::Output;
+use super::output::{Kind, Output};
 use super::report::Report;
 use super::terminal::Terminal;
 use super::wish::Wish;
 use crate::assemble::{self, Assembled, Codec, Identity};
 use crate::base::{ByteSize, Epoch, Escaped, Progress as _};
 use crate::closure::{self, Base, Closure};
-use crate::image::{self, Compression, SifOptions, SquashfsOptions};
+use crate::image::{self, Compression, ImageOptions, OciOptions, SifOptions, SquashfsOptions, oci};
 use crate::stack::Stack;
 
 /// As many threads as a login node's other users will bear.
@@ -66,8 +66,13 @@ pub(super) fn export(
     let mut frozen = freeze::freeze(context, &wish)?;
     terminal.finish();
     let file_name = format!("{}.{}", identity(&plan, &frozen).name, words.format);
-    let mut output =
-        Output::begin(&words.destination, &file_name, words.tmpdir.as_deref(), words.force)?;
+    let tag = reference(&plan, &frozen).1;
+    let kind = match words.format {
+        image::Format::Oci => Kind::Layout(&tag),
+        format if format.is_directory() => Kind::Directory,
+        _ => Kind::File(words.tmpdir.as_deref()),
+    };
+    let mut output = Output::begin(&words.destination, &file_name, kind, words.force)?;
 
     let closure = resolve(context, words, &plan, &frozen, terminal)?;
     log::debug!(
@@ -84,7 +89,7 @@ pub(super) fn export(
         return Err(Failure::Strict { count: warnings.len() }.into());
     }
     let assembled = put_together(context, words, &frozen, closure, &plan)?;
-    output.check_space(ByteSize(image::estimate_bytes(&assembled.rootfs)))?;
+    output.check_space(ByteSize(image::estimate_bytes(&assembled.rootfs, words.format)))?;
     let written = write(context, words, &plan, &assembled, &mut output, terminal)?;
     let path = output.commit()?;
     let (files, content_bytes) = totals(&assembled);
@@ -92,6 +97,8 @@ pub(super) fn export(
         image: absolute(&path),
         size: ByteSize(written.size),
         sha256: written.digest,
+        format: words.format.to_string(),
+        manifest_digest: written.manifest,
         files,
         content_bytes,
         seconds: started.elapsed().as_secs_f64(),
@@ -105,7 +112,7 @@ pub(super) fn export(
 
 fn plan(context: &Context, words: &Container) -> anyhow::Result<Plan> {
     let config = Config::read(&context.environment)?;
-    let compression = words.compression.or(config.compression).unwrap_or_default();
+    let compression = compression(words, &config)?;
     let epoch = words.epoch.map_or_else(|| source_date_epoch(context), |epoch| Ok(Some(epoch)))?;
     let date = epoch.unwrap_or(context.now).date();
     let version = match &words.version {
@@ -121,6 +128,22 @@ fn plan(context: &Context, words: &Container) -> anyhow::Result<Plan> {
         epoch,
         include: words.include.iter().map(std::path::absolute).collect::<Result<_, _>>()?,
     })
+}
+
+/// What was asked for on the command line; the config file's where the format takes it.
+fn compression(words: &Container, config: &Config) -> Result<Compression, Failure> {
+    let format = words.format;
+    match words.compression {
+        Some(asked) if !format.takes(asked) => Err(Failure::Usage(format!(
+            "the format {format} is not compressed with {asked}, but with {}",
+            format.default_compression()
+        ))),
+        Some(asked) => Ok(asked),
+        None => Ok(config
+            .compression
+            .filter(|asked| format.takes(*asked))
+            .unwrap_or(format.default_compression())),
+    }
 }
 
 /// `SOURCE_DATE_EPOCH`, where it is set and not empty.
@@ -305,13 +328,15 @@ fn write(
         jobs: plan.jobs,
         ..SquashfsOptions::default()
     };
-    let options = SifOptions {
+    let sif = SifOptions {
         architecture: finish::architecture(&assembled.manifest)?,
         definition: assembled.definition.clone().into_bytes(),
         inspect_metadata: assembled.inspect_metadata.clone().into_bytes(),
         time,
         squashfs,
     };
+    let oci = oci_options(words, assembled, sif.architecture);
+    let options = ImageOptions { sif, oci };
     let file_list = assembled.file_list;
     let rootfs = &assembled.rootfs;
     let mut late = |digests: &[Option<image::FileDigest>]| {
@@ -324,13 +349,52 @@ fn write(
         rootfs,
         words.format,
         &options,
-        output.file(),
+        output.target(),
         &mut late,
         terminal,
         &context.interrupt,
     )?;
     terminal.finish();
     Ok(written)
+}
+
+/// Repository and tag of the image.
+fn reference(plan: &Plan, frozen: &Frozen) -> (String, String) {
+    let identity = identity(plan, frozen);
+    oci::reference(&identity.name, &identity.version)
+}
+
+fn oci_options(
+    words: &Container,
+    assembled: &Assembled,
+    architecture: image::sif::Architecture,
+) -> OciOptions {
+    let manifest = &assembled.manifest;
+    let (repository, tag) = oci::reference(&manifest.name, &manifest.version);
+    let author = manifest.authors.join(", ");
+    let time = manifest.epoch.unwrap_or(Epoch::GENERATED).timestamp();
+    let modules: Vec<_> = manifest.modules.iter().map(|module| module.name.as_str()).collect();
+    let annotations = [
+        ("org.opencontainers.image.title", manifest.name.clone()),
+        ("org.opencontainers.image.version", manifest.version.clone()),
+        ("org.opencontainers.image.authors", author.clone()),
+        ("org.opencontainers.image.created", time),
+        ("org.opencontainers.image.description", format!("Environment modules: {}", modules.join(", "))),
+    ];
+    // the last layer is not among these
+    let budget = usize::from(words.layers).saturating_sub(1);
+    let layers = assemble::layers(&assembled.rootfs, &manifest.modules, budget);
+    OciOptions {
+        architecture,
+        repository,
+        tag,
+        author,
+        variables: assembled.environment.clone(),
+        entrypoint: vec![assemble::ENTRYPOINT.to_owned()],
+        command: vec![assemble::SHELL.to_owned()],
+        annotations: annotations.map(|(name, value)| (name.to_owned(), value)).into(),
+        layers: oci::LayerPlan::new(layers, assemble::GENERATED_LAYER),
+    }
 }
 
 fn totals(assembled: &Assembled) -> (u64, ByteSize) {

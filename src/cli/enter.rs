@@ -19,7 +19,7 @@ pub(super) const WORD: &str = "__enter";
 /// The host's root while mounts are made; no image of ours has a directory of that name.
 const HOST: &str = "/.module-export-host";
 /// The script of the image that sets its environment and starts a command.
-pub(super) const ENTER: &str = "/.module-export/enter";
+pub(super) const ENTER: &str = crate::assemble::ENTRYPOINT;
 /// Files of the host that say who the user is and how to reach others.
 const HOST_FILES: &[&str] =
     &["/etc/passwd", "/etc/group", "/etc/hosts", "/etc/resolv.conf", "/etc/localtime"];

@@ -8,6 +8,7 @@ mod container;
 mod context;
 mod demo;
 mod diagnose;
+mod directory;
 mod enter;
 mod env_verb;
 mod finish;

@@ -10,33 +10,94 @@ use rustix::fs::{FlockOperation, flock};
 use tempfile::{NamedTempFile, PersistError};
 
 use super::diagnose::{Failure, Place};
+use super::directory::DirectoryOutput;
 use super::stale;
 use crate::base::fs::{PathContext as _, sorted_dir};
 use crate::base::{ByteSize, Escaped};
+use crate::image::Target;
 
 /// Unfinished images are named `.module-export-HOST-XXXXXX.part`; who writes one holds a lock on it.
 const PREFIX: &str = ".module-export-";
 const SUFFIX: &str = ".part";
 
+/// What an image will be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind<'a> {
+    /// A file; it is built in this directory if one is given, else beside its final place.
+    File(Option<&'a Path>),
+    /// A directory.
+    Directory,
+    /// An image-layout in a directory, with this tag.
+    Layout(&'a str),
+}
+
 /// An image that is being written.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) enum Output {
+    File(FileOutput),
+    Directory(DirectoryOutput),
+}
+
+/// An image that is a file.
+#[derive(Debug)]
+pub(super) struct FileOutput {
     part: NamedTempFile,
     path: PathBuf,
     replace: bool,
 }
 
 impl Output {
-    /// Checks that `directory/name` may be written, and begins it in `build` (else in the
-    /// directory itself). Clears what killed runs left in either.
+    /// Checks that `directory/name` may be written, and begins it. Clears what killed runs left.
     pub(super) fn begin(
         directory: &Path,
         name: &str,
-        build: Option<&Path>,
+        kind: Kind,
         replace: bool,
     ) -> anyhow::Result<Self> {
         check_directory(directory, Place::Destination)?;
         let path = directory.join(name);
+        Ok(match kind {
+            Kind::File(build) => Self::File(FileOutput::begin(directory, path, build, replace)?),
+            Kind::Directory => Self::Directory(DirectoryOutput::begin(path, replace, None)?),
+            Kind::Layout(tag) => Self::Directory(DirectoryOutput::begin(path, replace, Some(tag))?),
+        })
+    }
+
+    /// Fails unless the file systems that are written to have room for `needed`.
+    pub(super) fn check_space(&self, needed: ByteSize) -> anyhow::Result<()> {
+        match self {
+            Self::File(output) => {
+                check_room(parent(output.part.path()), needed)?;
+                check_room(parent(&output.path), needed)
+            }
+            Self::Directory(output) => check_room(output.path(), needed),
+        }
+    }
+
+    /// What to write to.
+    pub(super) fn target(&mut self) -> Target<'_> {
+        match self {
+            Self::File(output) => Target::File(output.part.as_file_mut()),
+            Self::Directory(output) => Target::Directory(output.path()),
+        }
+    }
+
+    /// Gives the finished image its name.
+    pub(super) fn commit(self) -> anyhow::Result<PathBuf> {
+        match self {
+            Self::File(output) => output.commit(),
+            Self::Directory(output) => output.commit(),
+        }
+    }
+}
+
+impl FileOutput {
+    fn begin(
+        directory: &Path,
+        path: PathBuf,
+        build: Option<&Path>,
+        replace: bool,
+    ) -> anyhow::Result<Self> {
         if !replace && path.symlink_metadata().is_ok() {
             return Err(Failure::NameTaken(path).into());
         }
@@ -49,21 +110,8 @@ impl Output {
         Ok(Self { part, path, replace })
     }
 
-    /// Fails unless the file systems of the part and of the destination have room for `needed`.
-    pub(super) fn check_space(&self, needed: ByteSize) -> anyhow::Result<()> {
-        for path in [self.part.path(), &self.path] {
-            check_room(parent(path), needed)?;
-        }
-        Ok(())
-    }
-
-    /// The file to write to.
-    pub(super) fn file(&mut self) -> &mut File {
-        self.part.as_file_mut()
-    }
-
     /// Gives the finished file its name.
-    pub(super) fn commit(self) -> anyhow::Result<PathBuf> {
+    fn commit(self) -> anyhow::Result<PathBuf> {
         let Self { part, path, replace } = self;
         let directory = parent(&path).to_owned();
         part.as_file().sync_all().at("write", part.path())?;
@@ -94,7 +142,7 @@ fn named(part: NamedTempFile, path: &Path, replace: bool) -> Result<(), PersistE
     result.map(drop)
 }
 
-fn not_named(error: std::io::Error, path: &Path) -> anyhow::Error {
+pub(super) fn not_named(error: std::io::Error, path: &Path) -> anyhow::Error {
     match error.kind() {
         ErrorKind::AlreadyExists => Failure::NameTaken(path.to_owned()).into(),
         _ => anyhow::Error::new(error).context(format!(
@@ -192,12 +240,12 @@ fn available(directory: &Path) -> anyhow::Result<ByteSize> {
     Ok(ByteSize(space.f_bavail.saturating_mul(space.f_frsize)))
 }
 
-fn parent(path: &Path) -> &Path {
+pub(super) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The process's umask; there is no way to ask but to set it.
-fn umask() -> u32 {
+pub(super) fn umask() -> u32 {
     let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     rustix::process::umask(mask);
     mask.as_raw_mode()
@@ -208,6 +256,18 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+
+    fn begin(
+        directory: &Path,
+        name: &str,
+        build: Option<&Path>,
+        replace: bool,
+    ) -> anyhow::Result<FileOutput> {
+        match Output::begin(directory, name, Kind::File(build), replace)? {
+            Output::File(output) => Ok(output),
+            Output::Directory(_) => unreachable!("a file was asked for"),
+        }
+    }
 
     fn names(directory: &Path) -> Vec<String> {
         sorted_dir(directory)
@@ -220,8 +280,8 @@ mod tests {
     #[test]
     fn an_image_appears_when_it_is_committed_and_not_before() {
         let directory = tempfile::tempdir().unwrap();
-        let mut output = Output::begin(directory.path(), "x.sif", None, false).unwrap();
-        output.file().write_all(b"image").unwrap();
+        let mut output = begin(directory.path(), "x.sif", None, false).unwrap();
+        output.part.write_all(b"image").unwrap();
         assert!(!names(directory.path()).contains(&"x.sif".to_owned()));
         output.commit().unwrap();
         assert_eq!(names(directory.path()), ["x.sif"]);
@@ -233,16 +293,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.sif");
         std::fs::write(&path, "old").unwrap();
-        let error = Output::begin(directory.path(), "x.sif", None, false).unwrap_err();
+        let error = begin(directory.path(), "x.sif", None, false).unwrap_err();
         assert!(error.to_string().ends_with("exists already"), "{error}");
-        let late = Output {
+        let late = FileOutput {
             part: part_in(directory.path(), Place::Destination).unwrap(),
             path: path.clone(),
             replace: false,
         };
         assert!(late.commit().is_err(), "it appeared while the image was written");
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
-        Output::begin(directory.path(), "x.sif", None, true).unwrap().commit().unwrap();
+        begin(directory.path(), "x.sif", None, true).unwrap().commit().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"");
         assert_eq!(names(directory.path()), ["x.sif"]);
     }
@@ -252,9 +312,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let dead = format!("{}dead00.part", stale::prefix(PREFIX));
         std::fs::write(directory.path().join(&dead), "half").unwrap();
-        let running = Output::begin(directory.path(), "a.sif", None, false).unwrap();
+        let running = begin(directory.path(), "a.sif", None, false).unwrap();
         assert!(!names(directory.path()).contains(&dead));
-        drop(Output::begin(directory.path(), "b.sif", None, false).unwrap());
+        drop(begin(directory.path(), "b.sif", None, false).unwrap());
         assert!(running.part.path().exists());
         running.commit().unwrap();
         assert_eq!(names(directory.path()), ["a.sif"]);
@@ -271,7 +331,7 @@ mod tests {
         for other in &others {
             std::fs::write(directory.path().join(other), "half").unwrap();
         }
-        Output::begin(directory.path(), "a.sif", None, false).unwrap().commit().unwrap();
+        begin(directory.path(), "a.sif", None, false).unwrap().commit().unwrap();
         let left = names(directory.path());
         assert!(others.iter().all(|other| left.contains(other)), "{left:?}");
     }
@@ -282,8 +342,8 @@ mod tests {
             (tempfile::tempdir_in("/dev/shm").unwrap(), tempfile::tempdir().unwrap());
         for (replace, text) in [(false, "one"), (true, "two")] {
             let build = Some(build.path());
-            let mut output = Output::begin(directory.path(), "x.sif", build, replace).unwrap();
-            output.file().write_all(text.as_bytes()).unwrap();
+            let mut output = begin(directory.path(), "x.sif", build, replace).unwrap();
+            output.part.write_all(text.as_bytes()).unwrap();
             let path = output.commit().unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
             let mode = path.metadata().unwrap().permissions().mode() & 0o777;
@@ -305,7 +365,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("file"), "").unwrap();
         for (name, problem) in [("gone", "does not exist"), ("file", "is not a directory")] {
-            let error = Output::begin(&directory.path().join(name), "x", None, false).unwrap_err();
+            let error = begin(&directory.path().join(name), "x", None, false).unwrap_err();
             assert!(error.to_string().ends_with(problem), "{error}");
         }
     }

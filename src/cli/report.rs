@@ -19,8 +19,12 @@ pub(super) struct Report {
     pub(super) image: PathBuf,
     /// Its size in bytes.
     pub(super) size: ByteSize,
-    /// SHA-256 of the file.
-    pub(super) sha256: Digest,
+    /// What kind of image it is.
+    pub(super) format: String,
+    /// SHA-256 of the file; of a directory there is none.
+    pub(super) sha256: Option<Digest>,
+    /// The digest by which registries know an OCI image.
+    pub(super) manifest_digest: Option<Digest>,
     /// Files in it, and their bytes before compression.
     pub(super) files: u64,
     pub(super) content_bytes: ByteSize,
@@ -57,7 +61,12 @@ impl Report {
             self.files,
             self.seconds
         ));
-        terminal.say(&format!("  sha256     {}", self.sha256));
+        if let Some(digest) = self.sha256 {
+            terminal.say(&format!("  sha256     {digest}"));
+        }
+        if let Some(digest) = self.manifest_digest {
+            terminal.say(&format!("  manifest   sha256:{digest}"));
+        }
         terminal.say(&format!("  modules    {}", self.modules(terminal.verbose)));
         terminal.say(&format!("  starts on  {}", starts_on(manifest)));
         self.show_omissions(terminal);

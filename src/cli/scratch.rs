@@ -91,12 +91,17 @@ fn clear(parent: &Path, prefix: &str) {
 
 /// The image first: what is killed in the middle is still known by its lock.
 fn remove(scratch: &Path) -> io::Result<()> {
-    let root = scratch.join(ROOT);
-    if root.symlink_metadata().is_ok() && std::fs::remove_dir_all(&root).is_err() {
-        open_up(&root);
-        std::fs::remove_dir_all(&root)?;
-    }
+    remove_tree(&scratch.join(ROOT))?;
     std::fs::remove_dir_all(scratch)
+}
+
+/// Removes the directory `root` of an image, where it is there.
+pub(super) fn remove_tree(root: &Path) -> io::Result<()> {
+    if root.symlink_metadata().is_ok() && std::fs::remove_dir_all(root).is_err() {
+        open_up(root);
+        std::fs::remove_dir_all(root)?;
+    }
+    Ok(())
 }
 
 /// Images have directories that let nobody write, and so nobody remove what is in them.

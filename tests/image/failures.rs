@@ -8,7 +8,7 @@ use std::process::Command;
 
 use module_export::base::{Interrupt, Progress, Silent};
 use module_export::image::squashfs::{Compression, SquashfsOptions, write};
-use module_export::image::{FileDigest, ImageError, estimate_bytes};
+use module_export::image::{Format, FileDigest, ImageError, estimate_bytes};
 use module_export::rootfs::{Rootfs, Symlink};
 
 use super::samples::{BLOCK, BLOCK_BYTES, large_tree, odd_tree};
@@ -206,7 +206,7 @@ fn the_estimate_is_never_too_small() {
             let compression = Compression::None;
             let options = SquashfsOptions { compression, block_bytes, ..jobs(2) };
             let written = write_to(&image, &rootfs, &options, &BTreeMap::new()).unwrap();
-            let estimate = estimate_bytes(&rootfs);
+            let estimate = estimate_bytes(&rootfs, Format::Squashfs);
             assert!(written.reached.max(written.bytes) <= estimate, "{estimate} {written:?}");
         }
     }

@@ -6,9 +6,11 @@
 )]
 
 mod failures;
+mod formats;
 pub(crate) mod read;
 mod samples;
 mod sif;
 pub(crate) mod squashfs;
 mod tools;
 pub(crate) mod tree;
+mod write;

@@ -87,7 +87,8 @@ pub(super) fn write_watched(
     let head = format::encode(options.architecture, uuid, options.time, &objects);
     write_at(out, 0, &head)?;
     let digest = digest_of(out, size, watch)?;
-    Ok(Written { size, digest, uuid: Some(uuid), partition: offset..size, squashfs: written })
+    let squashfs = Some((offset..size, written));
+    Ok(Written { size, digest: Some(digest), manifest: None, uuid: Some(uuid), squashfs })
 }
 
 fn write_at(out: &mut File, offset: u64, bytes: &[u8]) -> Result<(), ImageError> {

@@ -6,18 +6,16 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::buffer::Pool;
-use super::codec::{Codec, Compression};
+use crate::image::codec::{Codec, Compression};
 use super::format::{DATA_STORED, NONE_32};
 use super::output::{Mark, Output};
 use super::pack::{Event, Packed, Packer, Place, compress};
-use super::source::{FileEnd, Hashing, Reading, Sources};
 use crate::base::{Digest, Progress};
+use crate::image::buffer::Pool;
+use crate::image::source::{Ending, FileEnd, Hashing, Reading, Sources};
+use crate::image::threads::{READER_STACK_BYTES, at_least_one};
 use crate::image::{FileDigest, ImageError, Watch};
 use crate::rootfs::FileId;
-
-/// Readers keep little on their stacks, and there are many of them.
-const READER_STACK_BYTES: usize = 256 * 1024;
 
 /// Where a file's content is in the image.
 #[derive(Debug, Clone, Copy)]
@@ -209,28 +207,6 @@ pub(super) struct Plan {
     pub(super) readers: usize,
     /// Whether SHA-256 digests of the files are wanted.
     pub(super) digests: bool,
-}
-
-/// Makes threads as far as the system lets us: limits on login nodes can be tight, and the bytes
-/// are the same with fewer.
-fn at_least_one<T>(threads: impl Iterator<Item = std::io::Result<T>>) -> Result<(), ImageError> {
-    for (made, thread) in threads.enumerate() {
-        match thread {
-            Ok(_) => {}
-            Err(error) if made == 0 => return Err(ImageError::Threads(error)),
-            Err(_) => break,
-        }
-    }
-    Ok(())
-}
-
-/// Ends the reading when it goes, also where no reader could be started.
-struct Ending<'a, 'b>(&'a Reading<'b>);
-
-impl Drop for Ending<'_, '_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }
 
 /// The threads between the sources and the file; made anew for each run, while packer and writer

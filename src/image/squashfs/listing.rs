@@ -1,6 +1,6 @@
 //! A directory's listing: runs of entries behind headers, and the index into them.
 
-use super::codec::Codec;
+use crate::image::codec::Codec;
 use super::format::{InodeRef, Kind, METADATA_BYTES, RUN_ENTRIES};
 use super::metadata::MetadataWriter;
 use crate::image::ImageError;

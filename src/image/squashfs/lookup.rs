@@ -2,7 +2,7 @@
 
 use std::io::{Seek, Write};
 
-use super::codec::Codec;
+use crate::image::codec::Codec;
 use super::metadata::MetadataWriter;
 use super::output::Output;
 use crate::image::ImageError;

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::codec::Codec;
+use crate::image::codec::Codec;
 use super::format::{InodeRef, METADATA_BYTES, METADATA_STORED};
 use crate::image::ImageError;
 

@@ -8,8 +8,6 @@
 //! | fragment table, export table, id table | `lookup` |
 //! | superblock, written last | `format` |
 
-mod buffer;
-mod codec;
 mod data;
 pub(super) mod format;
 mod listing;
@@ -18,23 +16,22 @@ mod metadata;
 mod order;
 mod output;
 mod pack;
-mod source;
 mod tables;
 
 use std::io::{Seek, Write};
 use std::num::NonZeroUsize;
 
-use self::buffer::Pool;
-use self::codec::Codec;
-pub use self::codec::{Compression, InvalidCompression};
 use self::data::{Data, DataWriter, Pipeline, Plan};
 use self::format::{NONE_64, PAD_BYTES, SUPERBLOCK_BYTES, Superblock, flag};
 use self::order::Survey;
 pub(super) use self::order::size_of_content;
 use self::output::Output;
 use self::pack::{Packed, Packer};
-use self::source::{Hashing, Sources};
 use self::tables::Tables;
+use super::buffer::Pool;
+use super::codec::Codec;
+pub use super::codec::{Compression, InvalidCompression};
+use super::source::{Hashing, Sources};
 use super::{FileDigest, ImageError, LateContents, Watch};
 use crate::base::{Digest, Epoch, Interrupt, Progress};
 use crate::rootfs::{Content, Rootfs};

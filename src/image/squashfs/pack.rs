@@ -6,11 +6,11 @@ use std::sync::mpsc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::buffer::{Buffer, Pool};
-use super::codec::Codec;
+use crate::image::codec::Codec;
 use super::format::NONE_32;
-use super::source::{FileEnd, Hash, Piece};
 use crate::image::ImageError;
+use crate::image::buffer::{Buffer, Pool};
+use crate::image::source::{FileEnd, Hash, Piece};
 use crate::rootfs::FileId;
 
 /// A block on its way through a compressor.

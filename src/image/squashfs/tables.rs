@@ -6,7 +6,7 @@
 
 use std::io::Write;
 
-use super::codec::Codec;
+use crate::image::codec::Codec;
 use super::data::Data;
 use super::format::{DIRECTORY_EXTRA, InodeRef, Kind, NONE_32};
 use super::listing::{Listed, Listing};

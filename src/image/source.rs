@@ -273,6 +273,15 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// Ends the reading when it goes, also where no reader could be started.
+pub(super) struct Ending<'a, 'b>(pub(super) &'a Reading<'b>);
+
+impl Drop for Ending<'_, '_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Appends the file at `path` to `buffer`, which has more than `size` bytes left.
 fn read_whole(path: &Path, size: u64, buffer: &mut Buffer) -> Result<(), ImageError> {
     let mut file = open(path)?;
@@ -297,7 +306,7 @@ fn open(path: &Path) -> Result<HostFile, PathError> {
 }
 
 /// Whether all is zero: the first byte is, and each is equal to the one before it.
-fn is_zero(bytes: &[u8]) -> bool {
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
     match bytes {
         [] => true,
         [first, rest @ ..] => *first == 0 && Some(rest) == bytes.get(..rest.len()),

@@ -134,6 +134,32 @@ impl Codec {
         }
     }
 
+    /// Replaces the content of `out` by a gzip member or a zstd frame that holds `data`; by `data`
+    /// itself where nothing is compressed.
+    ///
+    /// # Errors
+    /// [`ImageError::Codec`] if the compressor fails.
+    pub(super) fn frame(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), ImageError> {
+        let size = match self {
+            Self::Gzip(compressor) => {
+                out.resize(compressor.gzip_compress_bound(data.len()), 0);
+                compressor.gzip_compress(data, out).map_err(|_| ImageError::Codec("gzip"))?
+            }
+            Self::Zstd(context, level) => {
+                out.resize(zstd_safe::compress_bound(data.len()), 0);
+                let done = context.compress(out.as_mut_slice(), data, *level);
+                done.map_err(|_| ImageError::Codec("zstd"))?
+            }
+            Self::None => {
+                out.clear();
+                out.extend_from_slice(data);
+                data.len()
+            }
+        };
+        out.truncate(size);
+        Ok(())
+    }
+
     /// Compresses `data` into `out` (whose content is replaced). Returns whether that made it
     /// smaller; if not, `data` is to be stored as it is and `out` means nothing.
     ///
