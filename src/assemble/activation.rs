@@ -41,6 +41,15 @@ pub(super) const BASE_99: &str = "# Libraries that the runtime binds in come aft
 export LD_LIBRARY_PATH=\"${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/.singularity.d/libs\"
 ";
 
+/// Apptainer replaces the files of `/.singularity.d` that it knows when it makes a SIF of an OCI image
+/// (seen with 1.4.5); this one stays.
+pub(super) const AGAIN: &str = "# Where 90-environment.sh is not this image's own.
+if [ -z \"${__me_active:-}\" ]; then
+    . /.module-export/activate.sh
+fi
+unset __me_active
+";
+
 /// Starts a command in the image's environment where no container runtime set it.
 pub(super) const ENTER: &str = "#!/bin/sh
 . /.module-export/activate.sh
@@ -154,6 +163,7 @@ unset __me_e __me_ifs __me_all
 
 const DEFAULTS: &str =
     "export SINGULARITY_SHELL=\"${SINGULARITY_SHELL:-/.module-export/bin/shell}\"
+__me_active=yes
 ";
 
 fn cpu_check(name: &str, guard: &CpuGuard) -> String {

@@ -128,7 +128,7 @@ impl Skeleton {
         definition: &str,
     ) -> Result<(), AssembleError> {
         let labels = documents::json(labels)?;
-        let files: [(&str, &str, u16); 20] = [
+        let files: [(&str, &str, u16); 21] = [
             ("/.module-export/activate.sh", &scripts.activate, 0o644),
             ("/.module-export/enter", activation::ENTER, 0o755),
             ("/.module-export/bash_env", activation::BASH_ENV, 0o644),
@@ -143,6 +143,7 @@ impl Skeleton {
             ("/.singularity.d/test", &scripts.test, 0o755),
             ("/.singularity.d/env/01-base.sh", "# see 90-environment.sh\n", 0o755),
             ("/.singularity.d/env/90-environment.sh", &scripts.activate, 0o755),
+            ("/.singularity.d/env/91-module-export.sh", activation::AGAIN, 0o755),
             ("/.singularity.d/env/99-base.sh", activation::BASE_99, 0o755),
             ("/.singularity.d/env/99-z-guard.sh", &scripts.guard, 0o755),
             ("/.singularity.d/actions/exec", ACTION_EXEC, 0o755),

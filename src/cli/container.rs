@@ -65,7 +65,7 @@ pub(super) fn export(
     };
     let mut frozen = freeze::freeze(context, &wish)?;
     terminal.finish();
-    let file_name = format!("{}.{}", identity(&plan, &frozen).name, words.format);
+    let file_name = format!("{}.{}", identity(&plan, &frozen).name, words.format.extension());
     let tag = reference(&plan, &frozen).1;
     let kind = match words.format {
         image::Format::Oci => Kind::Layout(&tag),
@@ -97,7 +97,7 @@ pub(super) fn export(
         image: absolute(&path),
         size: ByteSize(written.size),
         sha256: written.digest,
-        format: words.format.to_string(),
+        format: words.format,
         manifest_digest: written.manifest,
         files,
         content_bytes,

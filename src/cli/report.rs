@@ -8,6 +8,7 @@ use super::terminal::Terminal;
 use crate::assemble::Manifest;
 use crate::base::{ByteSize, Digest, Escaped};
 use crate::environment::fidelity::Difference;
+use crate::image::{Format, oci};
 use crate::modulefile::Command;
 use crate::session::foreign::Foreign;
 
@@ -20,7 +21,8 @@ pub(super) struct Report {
     /// Its size in bytes.
     pub(super) size: ByteSize,
     /// What kind of image it is.
-    pub(super) format: String,
+    #[serde(serialize_with = "named")]
+    pub(super) format: Format,
     /// SHA-256 of the file; of a directory there is none.
     pub(super) sha256: Option<Digest>,
     /// The digest by which registries know an OCI image.
@@ -40,6 +42,10 @@ pub(super) struct Report {
     pub(super) foreign: Vec<Foreign>,
     /// What modulefiles ran, or handed to the shell.
     pub(super) commands: Vec<Command>,
+}
+
+fn named<S: serde::Serializer>(format: &Format, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(format)
 }
 
 /// How many of a kind are listed where nobody asked for all.
@@ -98,9 +104,42 @@ impl Report {
                 Escaped(&command.text)
             ));
         }
-        let quoted = shell_words::quote(&path);
-        terminal.say(&format!("  run it     apptainer exec {} COMMAND", Escaped(&quoted)));
-        terminal.say(&format!("             module-export run {} -- COMMAND", Escaped(&quoted)));
+        for (at, line) in self.ways_to_run(&path).iter().enumerate() {
+            let title = if at == 0 { "run it" } else { "" };
+            terminal.say(&format!("  {title:<10} {}", Escaped(line)));
+        }
+    }
+
+    /// Commands that start something in the image.
+    fn ways_to_run(&self, path: &str) -> Vec<String> {
+        let quoted = shell_words::quote(path);
+        let ours = format!("module-export run {quoted} -- COMMAND");
+        let reference = || {
+            let (repository, tag) = oci::reference(&self.manifest.name, &self.manifest.version);
+            format!("{repository}:{tag}")
+        };
+        let apptainer = |transport: &str| {
+            let image = format!("{transport}{path}");
+            format!("apptainer exec {} COMMAND", shell_words::quote(&image))
+        };
+        match self.format {
+            Format::Sif | Format::Squashfs | Format::Sandbox => vec![apptainer(""), ours],
+            Format::Oci | Format::OciArchive => {
+                let transport = if self.format == Format::Oci { "oci:" } else { "oci-archive:" };
+                let image = format!("{transport}{path}");
+                vec![
+                    format!("podman run --rm {} COMMAND", shell_words::quote(&image)),
+                    apptainer(transport),
+                ]
+            }
+            Format::DockerArchive => vec![
+                format!("docker load --input {quoted} && docker run --rm {} COMMAND", reference()),
+                apptainer("docker-archive:"),
+            ],
+            Format::Tar | Format::TarGz | Format::TarZst => vec![
+                format!("mkdir DIR && tar -xpf {quoted} -C DIR && module-export run DIR -- COMMAND"),
+            ],
+        }
     }
 
     fn modules(&self, all: bool) -> String {

@@ -40,9 +40,21 @@ impl<'a> Layout<'a> {
         Ok(Self::Directory { top, added: Vec::new() })
     }
 
-    /// A layout as a tar archive in `out`, from its start.
-    pub(super) fn archive(out: &'a mut File, time: Epoch) -> Result<Self, ImageError> {
+    /// A layout as a tar archive in `out`, from its start, with these directories: Apptainer does
+    /// not make those that it has not been told of (seen with 1.4.5).
+    pub(super) fn archive(
+        out: &'a mut File,
+        time: Epoch,
+        directories: &[&str],
+    ) -> Result<Self, ImageError> {
         out.seek(SeekFrom::Start(0)).map_err(ImageError::Write)?;
+        let metadata = Metadata { mode: 0o755, mtime: time };
+        let mut headers = Vec::new();
+        for path in directories {
+            let path = path.as_bytes();
+            encode(&Entry { path, metadata, kind: EntryKind::Directory }, &mut headers);
+        }
+        out.write_all(&headers).map_err(ImageError::Write)?;
         Ok(Self::Archive { out, time })
     }
 

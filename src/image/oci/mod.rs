@@ -106,7 +106,8 @@ pub(super) fn write_archive(
     late: &mut LateContents,
     watch: Watch,
 ) -> Result<OciWritten, ImageError> {
-    let mut layout = Layout::archive(out, options.2)?;
+    let directories = ["blobs", "blobs/sha256"];
+    let mut layout = Layout::archive(out, options.2, &directories)?;
     let (written, descriptor) = write_image(rootfs, options, &mut layout, late, watch)?;
     layout.file("oci-layout", documents::LAYOUT.as_bytes())?;
     layout.file("index.json", &documents::bytes(&documents::index(vec![descriptor])))?;
@@ -125,7 +126,7 @@ pub(super) fn write_docker(
     late: &mut LateContents,
     watch: Watch,
 ) -> Result<OciWritten, ImageError> {
-    let mut layout = Layout::archive(out, time)?;
+    let mut layout = Layout::archive(out, time, &[])?;
     let layers = write_layers(rootfs, (options, stream), &mut layout, docker_layer, late, watch)?;
     let config = documents::bytes(&documents::config(options, time, &layers));
     let digest = layout.document(docker_config, &config)?;
