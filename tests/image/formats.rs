@@ -6,10 +6,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use module_export::base::{Interrupt, Silent};
+use module_export::image::read::unpack;
 use module_export::image::{Compression, Format, ImageOptions};
 use module_export::rootfs::{File, FileId, Rootfs};
 use serde_json::Value;
 
+use super::read::ours;
 use super::samples::odd_tree;
 use super::tools::{is_root, run, skip, tool};
 use super::tree::{IMPLIED, assert_same, bytes, expected, on_disk, path};
@@ -74,6 +77,82 @@ fn a_sandbox_is_the_tree() {
     assert!(written.digest.is_none() && written.size > 1 << 20);
     use std::os::unix::fs::MetadataExt as _;
     assert!(fs::metadata(root.join("zero")).unwrap().blocks() < 100, "holes stay holes");
+}
+
+/// What our reader shows, without a root that streams have no entry for.
+fn read_back(image: &Path, rootfs: &Rootfs, documents: &BTreeMap<FileId, Vec<u8>>, what: &str) {
+    let (mut found, mut want) = (ours(image).unwrap(), expected(rootfs, documents));
+    for tree in [&mut found, &mut want] {
+        tree.remove("/");
+    }
+    assert_same(&found, &want, what);
+}
+
+#[test]
+fn our_reader_finds_what_was_written_in_every_format() {
+    let work = tempfile::tempdir().unwrap();
+    let (rootfs, documents) = layered();
+    for name in [
+        "sif", "squashfs", "oci", "oci-archive", "docker-archive", "tar", "tar.gz", "tar.zst", "sandbox",
+    ] {
+        let format: Format = name.parse().unwrap();
+        let image = work.path().join(name);
+        try_write(&image, &rootfs, format, &options(format, 2), &documents).unwrap();
+        read_back(&image, &rootfs, &documents, name);
+        let copy = work.path().join(format!("unpacked {name}"));
+        unpack(&image, &copy, &Silent, &Interrupt::default()).unwrap();
+        read_back(&copy, &rootfs, &documents, name);
+    }
+}
+
+#[test]
+fn archives_of_others_are_read() {
+    let Some(skopeo) = tool("skopeo") else { return };
+    let work = tempfile::tempdir().unwrap();
+    let (rootfs, documents) = layered();
+    let image = work.path().join("image");
+    try_write(&image, &rootfs, Format::Oci, &options(Format::Oci, 2), &documents).unwrap();
+    for transport in ["oci-archive", "docker-archive"] {
+        let copy = work.path().join(transport);
+        let mut copying = Command::new(&skopeo);
+        copying.args(["copy", "--quiet", "--insecure-policy"]);
+        copying.arg(format!("oci:{}:1.0", image.display()));
+        run(copying.arg(format!("{transport}:{}:1.0", copy.display())));
+        read_back(&copy, &rootfs, &documents, transport);
+    }
+    // as people make them: with `./` before every name
+    let sandbox = work.path().join("sandbox");
+    try_write(&sandbox, &rootfs, Format::Sandbox, &options(Format::Sandbox, 1), &documents).unwrap();
+    for (name, how) in [("gnu.tar", "--format=gnu"), ("pax.tar.gz", "--format=pax")] {
+        let archive = work.path().join(name);
+        let mut tar = Command::new("tar");
+        tar.args(["--create", "--auto-compress", how, "--file"]).arg(&archive);
+        run(tar.arg("--directory").arg(&sandbox).arg("."));
+        read_back(&archive, &rootfs, &documents, name);
+    }
+}
+
+#[test]
+fn a_damaged_archive_is_an_error_and_does_no_harm() {
+    let work = tempfile::tempdir().unwrap();
+    let (rootfs, documents) = layered();
+    for format in [Format::OciArchive, Format::DockerArchive, Format::Tar, Format::TarGz, Format::TarZst] {
+        let image = work.path().join(format.to_string());
+        try_write(&image, &rootfs, format, &options(format, 2), &documents).unwrap();
+        let whole = fs::read(&image).unwrap();
+        for part in 0..20 {
+            fs::write(&image, &whole[..whole.len() * part / 20]).unwrap();
+            let error = ours(&image).unwrap_err().to_string();
+            assert!(error.contains(&*image.to_string_lossy()), "{format} {part}: {error}");
+        }
+        for place in (0..whole.len()).step_by(whole.len() / 60 + 1) {
+            let mut changed = whole.clone();
+            changed[place] ^= 0x41;
+            fs::write(&image, &changed).unwrap();
+            // an error or another tree, and never a panic
+            drop(ours(&image));
+        }
+    }
 }
 
 /// Manifest and config of the only image in a layout.

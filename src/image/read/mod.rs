@@ -1,13 +1,16 @@
-//! Reading images: SIF files and bare squashfs files, written by anyone.
+//! Reading images of every format that is written here, written by anyone.
 //!
 //! Everything in an image is taken for hostile: every offset is checked, nothing is allocated that
 //! the file does not fill, nothing recurses, and a name or link never leads a write elsewhere.
 
+mod archive;
 mod decompress;
+mod directory;
 mod filesystem;
 mod sif;
 mod source;
 mod stream;
+mod tree;
 mod unpack;
 
 use std::collections::BTreeSet;
@@ -16,6 +19,7 @@ use std::path::Path;
 use self::filesystem::{Content, FileSystem, Inode, Kind, Reference};
 use self::source::Source;
 use self::stream::Listing;
+use self::tree::{Place, Tree};
 use super::ImageError;
 use super::squashfs::format::DATA_STORED;
 use crate::rootfs::{ImagePath, Metadata};
@@ -28,7 +32,13 @@ const LONGEST_PATH: usize = 1 << 16;
 /// An image that can be read.
 #[derive(Debug)]
 pub struct Image {
-    files: FileSystem,
+    files: Files,
+}
+
+#[derive(Debug)]
+enum Files {
+    Squashfs(FileSystem),
+    Tree(Tree),
 }
 
 /// A thing in an image.
@@ -60,31 +70,60 @@ pub enum FoundKind {
 /// A regular file in an image; [`Image::copy`] reads it.
 #[derive(Debug)]
 pub struct FoundFile {
-    content: Content,
+    content: FoundContent,
+}
+
+#[derive(Debug)]
+enum FoundContent {
+    Squashfs(Content),
+    Tree(Place, u64),
 }
 
 impl FoundFile {
     /// Bytes.
     #[must_use]
     pub const fn size(&self) -> u64 {
-        self.content.size
+        match &self.content {
+            FoundContent::Squashfs(content) => content.size,
+            FoundContent::Tree(_, size) => *size,
+        }
+    }
+
+    fn in_tree(place: Place, size: u64) -> Self {
+        Self { content: FoundContent::Tree(place, size) }
     }
 }
 
 impl Image {
-    /// Opens the SIF or squashfs at `path`.
+    /// Opens the image at `path`: a SIF, a squashfs, an archive, or a directory, which is an
+    /// image-layout or a root file system. What is compressed as a whole is decompressed into a
+    /// temporary file without a name.
     ///
     /// # Errors
-    /// A file that cannot be read, or is neither.
+    /// What cannot be read, or is nothing of these.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
-        let source = sif::root_file_system(Source::open(path)?)?;
-        Ok(Self { files: FileSystem::open(source)? })
+        let files = if path.join("oci-layout").is_file() {
+            Files::Tree(archive::read_layout(path)?)
+        } else if path.is_dir() {
+            Files::Tree(directory::read(path)?)
+        } else {
+            let source = Source::open(path)?;
+            if archive::is_archive(path)? {
+                Files::Tree(archive::read_archive(path)?)
+            } else {
+                Files::Squashfs(FileSystem::open(sif::root_file_system(source)?)?)
+            }
+        };
+        Ok(Self { files })
     }
 
     /// Number of inodes that it claims to have.
     #[must_use]
-    pub const fn inodes(&self) -> u32 {
-        self.files.inodes
+    pub fn inodes(&self) -> u32 {
+        match &self.files {
+            Files::Squashfs(files) => files.inodes,
+            Files::Tree(tree) => tree.inodes(),
+        }
     }
 
     /// Calls `visit` for everything in the image: the root first, a directory before what is in
@@ -94,13 +133,85 @@ impl Image {
     /// Those of `visit`; a broken image.
     pub fn walk(
         &self,
+        visit: impl FnMut(&ImagePath, &Found) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
+        match &self.files {
+            Files::Squashfs(files) => files.walk(visit),
+            Files::Tree(tree) => tree.walk(visit),
+        }
+    }
+
+    /// What is at `path`, links not followed.
+    ///
+    /// # Errors
+    /// [`ImageError::NotFound`]; a broken image.
+    pub fn find(&self, path: &ImagePath) -> Result<Found, ImageError> {
+        let found = match &self.files {
+            Files::Squashfs(files) => files.find(path)?,
+            Files::Tree(tree) => tree.find(path),
+        };
+        found.ok_or_else(|| ImageError::NotFound { path: path.as_path().to_owned() })
+    }
+
+    /// The content of the regular file at `path`, which has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`ImageError::NotFound`], also for what is no regular file; a larger file; a broken image.
+    pub fn read(&self, path: &ImagePath, limit: u64) -> Result<Vec<u8>, ImageError> {
+        let FoundKind::File(file) = self.find(path)?.kind else {
+            return Err(ImageError::NotFound { path: path.as_path().to_owned() });
+        };
+        if file.size() > limit {
+            let size = file.size();
+            return Err(self
+                .broken(&format!("`{path}` has {size} bytes, more than the {limit} expected")));
+        }
+        let mut bytes = Vec::new();
+        self.copy(&file, |chunk| {
+            match chunk {
+                Chunk::Data(data) => bytes.extend_from_slice(data),
+                Chunk::Hole(size) => bytes.resize(bytes.len().saturating_add(size as usize), 0),
+            }
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// Hands the content of `file` to `take`, piece by piece.
+    ///
+    /// # Errors
+    /// Those of `take`; a broken image.
+    pub fn copy(
+        &self,
+        file: &FoundFile,
+        take: impl FnMut(Chunk) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
+        match (&self.files, &file.content) {
+            (Files::Squashfs(files), FoundContent::Squashfs(content)) => files.copy(content, take),
+            (Files::Tree(tree), FoundContent::Tree(place, size)) => tree.copy(place, *size, take),
+            _ => Err(self.broken("a file of another image was asked for")),
+        }
+    }
+
+    fn broken(&self, what: &str) -> ImageError {
+        match &self.files {
+            Files::Squashfs(files) => files.broken(what),
+            Files::Tree(tree) => tree.broken(what),
+        }
+    }
+}
+
+impl FileSystem {
+    /// As [`Image::walk`].
+    fn walk(
+        &self,
         mut visit: impl FnMut(&ImagePath, &Found) -> Result<(), ImageError>,
     ) -> Result<(), ImageError> {
         let mut seen = BTreeSet::new();
         // the path of the directory that is being read, and how long it was one level up
         let mut path = Vec::new();
-        let root = self.enter(self.files.root, &path, &mut seen, &mut visit)?;
-        let root = root.ok_or_else(|| self.files.broken("its root is no directory"))?;
+        let root = self.enter(self.root, &path, &mut seen, &mut visit)?;
+        let root = root.ok_or_else(|| self.broken("its root is no directory"))?;
         let mut stack = vec![(0, root)];
         while let Some((parent_length, entries)) = stack.last_mut() {
             let Some(entry) = entries.next()? else {
@@ -129,16 +240,16 @@ impl Image {
     ) -> Result<Option<Listing<'_>>, ImageError> {
         if path.len() > LONGEST_PATH {
             let limit = LONGEST_PATH;
-            return Err(self.files.broken(&format!("a path of more than {limit} bytes")));
+            return Err(self.broken(&format!("a path of more than {limit} bytes")));
         }
         let shown = if path.is_empty() { Ok(ImagePath::root()) } else { ImagePath::new(path) };
-        let shown = shown.map_err(|error| self.files.broken(&error.to_string()))?;
-        let inode = self.files.inode(at)?;
+        let shown = shown.map_err(|error| self.broken(&error.to_string()))?;
+        let inode = self.inode(at)?;
         let entries = match inode.kind {
             Kind::Directory { .. } if !seen.insert(at) => {
-                return Err(self.files.broken(&format!("the directory `{shown}` is in itself")));
+                return Err(self.broken(&format!("the directory `{shown}` is in itself")));
             }
-            Kind::Directory { listing, bytes } => Some(self.files.listing(listing, bytes)),
+            Kind::Directory { listing, bytes } => Some(self.listing(listing, bytes)),
             _ => None,
         };
         visit(&shown, &Found::from(inode))?;
@@ -146,82 +257,50 @@ impl Image {
     }
 
     /// What is at `path`, links not followed.
-    ///
-    /// # Errors
-    /// [`ImageError::NotFound`]; a broken image.
-    pub fn find(&self, path: &ImagePath) -> Result<Found, ImageError> {
-        let missing = || ImageError::NotFound { path: path.as_path().to_owned() };
-        let mut inode = self.files.inode(self.files.root)?;
+    fn find(&self, path: &ImagePath) -> Result<Option<Found>, ImageError> {
+        let mut inode = self.inode(self.root)?;
         for name in path.components() {
-            let Kind::Directory { listing, bytes } = inode.kind else { return Err(missing()) };
-            let mut entries = self.files.listing(listing, bytes);
+            let Kind::Directory { listing, bytes } = inode.kind else { return Ok(None) };
+            let mut entries = self.listing(listing, bytes);
             let entry = loop {
-                let entry = entries.next()?.ok_or_else(missing)?;
+                let Some(entry) = entries.next()? else { return Ok(None) };
                 if entry.name == name {
                     break entry;
                 }
             };
-            inode = self.files.inode(entry.inode)?;
+            inode = self.inode(entry.inode)?;
         }
-        Ok(Found::from(inode))
+        Ok(Some(Found::from(inode)))
     }
 
-    /// The content of the regular file at `path`, which has at most `limit` bytes.
-    ///
-    /// # Errors
-    /// [`ImageError::NotFound`], also for what is no regular file; a larger file; a broken image.
-    pub fn read(&self, path: &ImagePath, limit: u64) -> Result<Vec<u8>, ImageError> {
-        let FoundKind::File(file) = self.find(path)?.kind else {
-            return Err(ImageError::NotFound { path: path.as_path().to_owned() });
-        };
-        if file.size() > limit {
-            let size = file.size();
-            return Err(self
-                .files
-                .broken(&format!("`{path}` has {size} bytes, more than the {limit} expected")));
-        }
-        let mut bytes = Vec::new();
-        self.copy(&file, |chunk| {
-            match chunk {
-                Chunk::Data(data) => bytes.extend_from_slice(data),
-                Chunk::Hole(size) => bytes.resize(bytes.len().saturating_add(size as usize), 0),
-            }
-            Ok(())
-        })?;
-        Ok(bytes)
-    }
-
-    /// Hands the content of `file` to `take`, piece by piece.
-    ///
-    /// # Errors
-    /// Those of `take`; a broken image.
-    pub fn copy(
+    /// As [`Image::copy`].
+    fn copy(
         &self,
-        file: &FoundFile,
+        content: &Content,
         mut take: impl FnMut(Chunk) -> Result<(), ImageError>,
     ) -> Result<(), ImageError> {
-        let Content { size, start, fragment, offset, .. } = file.content;
-        let block_bytes = u64::from(self.files.block_bytes);
-        let mut lengths = self.files.block_lengths(&file.content);
+        let Content { size, start, fragment, offset, .. } = *content;
+        let block_bytes = u64::from(self.block_bytes);
+        let mut lengths = self.block_lengths(content);
         let (mut left, mut position) = (size, start);
         // without a fragment the last block is a short one
         while left >= block_bytes || (left > 0 && fragment.is_none()) {
-            let want = u32::try_from(left).unwrap_or(u32::MAX).min(self.files.block_bytes);
+            let want = u32::try_from(left).unwrap_or(u32::MAX).min(self.block_bytes);
             let length = u32::from_le_bytes(lengths.array()?);
             if length == 0 {
                 take(Chunk::Hole(want))?;
             } else {
-                let block = self.files.data_block(position, length, want)?;
+                let block = self.data_block(position, length, want)?;
                 take(Chunk::Data(&block))?;
                 position = position.saturating_add(u64::from(length & !DATA_STORED));
             }
             left -= u64::from(want);
         }
         let Some(number) = fragment.filter(|_| left > 0) else { return Ok(()) };
-        let block = self.files.fragment(number)?;
+        let block = self.fragment(number)?;
         let (from, left) = (offset as usize, usize::try_from(left).unwrap_or(usize::MAX));
         let tail = from.checked_add(left).and_then(|to| block.get(from..to)).ok_or_else(|| {
-            self.files.broken(&format!("fragment {number} has no {left} bytes at {from}"))
+            self.broken(&format!("fragment {number} has no {left} bytes at {from}"))
         })?;
         take(Chunk::Data(tail))
     }
@@ -241,7 +320,9 @@ impl From<Inode> for Found {
         let Inode { number, metadata, links, kind } = inode;
         let kind = match kind {
             Kind::Directory { .. } => FoundKind::Directory,
-            Kind::File(content) => FoundKind::File(FoundFile { content }),
+            Kind::File(content) => {
+                FoundKind::File(FoundFile { content: FoundContent::Squashfs(content) })
+            }
             Kind::Symlink(target) => FoundKind::Symlink(target),
             Kind::Special => FoundKind::Special,
         };

@@ -1,0 +1,223 @@
+//! Archives and image-layouts: layers of tar, one put over the other.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek as _, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tar::EntryType;
+
+use super::tree::{Kind, Place, Tree};
+use crate::base::fs::PathContext as _;
+use crate::base::{Digest, Epoch};
+use crate::image::ImageError;
+use crate::rootfs::Metadata;
+
+/// No manifest, config or index is longer, in bytes.
+const LONGEST_DOCUMENT: u64 = 64 << 20;
+/// What takes a name of a lower layer away, and what takes all of them away.
+const WHITEOUT: &[u8] = b".wh.";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+
+/// The image in the layout in the directory `top`: the first of its index.
+///
+/// # Errors
+/// A layout that is incomplete or damaged; a layer that is no tar stream.
+pub(super) fn read_layout(top: &Path) -> Result<Tree, ImageError> {
+    let blob = |digest: &str| -> Result<PathBuf, ImageError> {
+        let hex = digest.strip_prefix("sha256:").and_then(|hex| hex.parse::<Digest>().ok());
+        let hex = hex.ok_or_else(|| broken(top, &format!("`{digest}` is no SHA-256 digest")))?;
+        Ok(top.join("blobs/sha256").join(hex.to_string()))
+    };
+    let document = |path: &Path| -> Result<Value, ImageError> {
+        let file = File::open(path).at("open", path)?;
+        let mut text = Vec::new();
+        file.take(LONGEST_DOCUMENT).read_to_end(&mut text).at("read", path)?;
+        serde_json::from_slice(&text).map_err(|error| broken(path, &error.to_string()))
+    };
+    let index = document(&top.join("index.json"))?;
+    let manifest = document(&blob(manifest_digest(top, &index)?)?)?;
+    let mut tree = Tree::new(top);
+    for layer in list(top, &manifest, "layers")? {
+        let digest = layer.get("digest").and_then(Value::as_str);
+        let path = blob(digest.ok_or_else(|| broken(top, "a layer without a digest"))?)?;
+        let file = File::open(&path).at("open", &path)?;
+        add_layer(&mut tree, &path, file, None)?;
+    }
+    Ok(tree)
+}
+
+/// The image in the archive `path`: a layout, one of Docker's, or a root file system.
+///
+/// # Errors
+/// As [`read_layout`].
+pub(super) fn read_archive(path: &Path) -> Result<Tree, ImageError> {
+    let (file, _) = plain(path, File::open(path).at("open", path)?)?;
+    let parts = parts(path, &file)?;
+    let document = |name: &str| -> Result<Option<Value>, ImageError> {
+        let Some(&(start, size)) = parts.get(name) else { return Ok(None) };
+        let mut text = Vec::new();
+        let mut reader = (&file).take(size.min(LONGEST_DOCUMENT));
+        (&file).seek(SeekFrom::Start(start)).at("read", path)?;
+        reader.read_to_end(&mut text).at("read", path)?;
+        let parsed = serde_json::from_slice(&text);
+        parsed.map(Some).map_err(|error| broken(path, &format!("{name}: {error}")))
+    };
+    let layers: Vec<String> = if let Some(index) = document("index.json")? {
+        let named = |digest: &str| format!("blobs/{}", digest.replacen(':', "/", 1));
+        let name = named(manifest_digest(path, &index)?);
+        let missing = || broken(path, &format!("it has no `{name}`"));
+        let manifest = document(&name)?.ok_or_else(missing)?;
+        let layers = list(path, &manifest, "layers")?;
+        layers.iter().filter_map(|l| l.get("digest")).filter_map(Value::as_str).map(named).collect()
+    } else if let Some(manifest) = document("manifest.json")? {
+        let first = manifest.get(0).ok_or_else(|| broken(path, "it has no image"))?;
+        let layers = list(path, first, "Layers")?;
+        layers.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    } else {
+        let mut tree = Tree::new(path);
+        add_layer(&mut tree, path, file, None)?;
+        return Ok(tree);
+    };
+    let mut tree = Tree::new(path);
+    for name in layers {
+        let missing = || broken(path, &format!("it has no layer `{name}`"));
+        let part = parts.get(&name).copied().ok_or_else(missing)?;
+        let file = file.try_clone().at("read", path)?;
+        add_layer(&mut tree, path, file, Some(part))?;
+    }
+    Ok(tree)
+}
+
+/// Whether `path` begins as a tar stream does, compressed or not.
+pub(super) fn is_archive(path: &Path) -> Result<bool, ImageError> {
+    let mut start = Vec::new();
+    let file = File::open(path).at("open", path)?;
+    file.take(262).read_to_end(&mut start).at("read", path)?;
+    Ok(start.starts_with(&GZIP) || start.starts_with(&ZSTD) || start.get(257..262) == Some(b"ustar"))
+}
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+fn broken(path: &Path, what: &str) -> ImageError {
+    ImageError::Malformed { path: path.to_owned(), what: what.to_owned() }
+}
+
+fn manifest_digest<'a>(image: &Path, index: &'a Value) -> Result<&'a str, ImageError> {
+    let digest = index.pointer("/manifests/0/digest").and_then(Value::as_str);
+    digest.ok_or_else(|| broken(image, "its index names no manifest"))
+}
+
+fn list<'a>(image: &Path, document: &'a Value, key: &str) -> Result<&'a Vec<Value>, ImageError> {
+    let list = document.get(key).and_then(Value::as_array);
+    list.ok_or_else(|| broken(image, &format!("its manifest has no list of {key}")))
+}
+
+/// Name, start and size of every file of a plain archive.
+fn parts(path: &Path, file: &File) -> Result<BTreeMap<String, (u64, u64)>, ImageError> {
+    let mut parts = BTreeMap::new();
+    (&*file).seek(SeekFrom::Start(0)).at("read", path)?;
+    let mut archive = tar::Archive::new(file);
+    for entry in archive.entries_with_seek().at("read", path)? {
+        let entry = entry.map_err(|error| broken(path, &error.to_string()))?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let name = name.trim_start_matches("./").to_owned();
+        parts.insert(name, (entry.raw_file_position(), entry.size()));
+    }
+    Ok(parts)
+}
+
+/// The file as it is where it is not compressed, else its decompressed copy in a file without a
+/// name; and whether it was compressed.
+fn plain(path: &Path, mut file: File) -> Result<(File, bool), ImageError> {
+    let start = file.stream_position().at("read", path)?;
+    let mut magic = [0; 4];
+    let read = crate::image::source::read_full(&mut file, &mut magic).at("read", path)?;
+    file.seek(SeekFrom::Start(start)).at("read", path)?;
+    let magic = magic.get(..read).unwrap_or_default();
+    let mut reader: Box<dyn Read> = if magic.starts_with(&GZIP) {
+        Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(1 << 20, &file)))
+    } else if magic.starts_with(&ZSTD) {
+        Box::new(zstd::Decoder::new(&file).at("decompress", path)?)
+    } else {
+        return Ok((file, false));
+    };
+    let mut copy = tempfile::tempfile().at("make a file for what is in", path)?;
+    let mut out = std::io::BufWriter::with_capacity(1 << 20, &mut copy);
+    std::io::copy(&mut reader, &mut out).at("decompress", path)?;
+    out.flush().at("decompress", path)?;
+    drop(out);
+    drop(reader);
+    copy.seek(SeekFrom::Start(0)).at("read", path)?;
+    Ok((copy, true))
+}
+
+/// Puts a layer over the tree: all of `file`, or a part of it (start and size).
+fn add_layer(
+    tree: &mut Tree,
+    path: &Path,
+    mut file: File,
+    part: Option<(u64, u64)>,
+) -> Result<(), ImageError> {
+    let (mut start, size) = part.unwrap_or((0, u64::MAX));
+    file.seek(SeekFrom::Start(start)).at("read", path)?;
+    let (file, was_compressed) = plain(path, file)?;
+    if was_compressed {
+        start = 0;
+    }
+    tree.next_layer();
+    let number = tree.keep(path, file.try_clone().at("read", path)?);
+    let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, file.take(size)));
+    let entries = archive.entries().map_err(|error| broken(path, &error.to_string()))?;
+    for entry in entries {
+        let mut entry = entry.map_err(|error| broken(path, &error.to_string()))?;
+        let name = entry.path_bytes().into_owned();
+        add_entry(tree, path, (number, start), &entry, &name)?;
+        // what is left of it is skipped here, where its end may be missing
+        std::io::copy(&mut entry, &mut std::io::sink())
+            .map_err(|error| broken(path, &error.to_string()))?;
+    }
+    Ok(())
+}
+
+fn add_entry<R: Read>(
+    tree: &mut Tree,
+    path: &Path,
+    (file, start): (usize, u64),
+    entry: &tar::Entry<'_, R>,
+    name: &[u8],
+) -> Result<(), ImageError> {
+    if name.split(|byte| *byte == b'/').any(|part| part == b"..") {
+        return Err(broken(path, &format!("the path `{}` leads out of it", String::from_utf8_lossy(name))));
+    }
+    let end = name.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let (directory, last) = name.split_at(end);
+    if last == OPAQUE {
+        return tree.hide_lower(directory);
+    }
+    if let Some(hidden) = last.strip_prefix(WHITEOUT) {
+        return tree.white_out(&[directory, hidden].concat());
+    }
+    let header = entry.header();
+    let wrong = |error: std::io::Error| broken(path, &error.to_string());
+    // the type is not part of the mode
+    let mode = u16::try_from(header.mode().map_err(wrong)? & 0o7777).unwrap_or(0);
+    let mtime = i64::try_from(header.mtime().map_err(wrong)?).unwrap_or(i64::MAX);
+    let metadata = Metadata { mode, mtime: Epoch::clamped(mtime) };
+    let target = || entry.link_name_bytes().unwrap_or_default().into_owned();
+    let kind = match header.entry_type() {
+        EntryType::Directory => Kind::Directory,
+        EntryType::Regular | EntryType::Continuous => {
+            Kind::File(Place::Part(file, start + entry.raw_file_position()), entry.size())
+        }
+        EntryType::Symlink => Kind::Symlink(target()),
+        EntryType::Link => return tree.link(name, &target()),
+        EntryType::Block | EntryType::Char | EntryType::Fifo => Kind::Special,
+        other => {
+            return Err(broken(path, &format!("an entry of the unknown type {other:?}")));
+        }
+    };
+    tree.put(name, metadata, kind).map(drop)
+}

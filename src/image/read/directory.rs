@@ -1,0 +1,58 @@
+//! A directory of the host as an image.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::tree::{Kind, Place, Tree};
+use crate::base::Epoch;
+use crate::base::fs::{PathContext as _, sorted_dir};
+use crate::image::ImageError;
+use crate::rootfs::Metadata;
+
+/// The tree in `top`; nothing outside of it is looked at.
+///
+/// # Errors
+/// What cannot be read, by name.
+pub(super) fn read(top: &Path) -> Result<Tree, ImageError> {
+    let mut tree = Tree::new(top);
+    let mut first: BTreeMap<(u64, u64), Vec<u8>> = BTreeMap::new();
+    let root = std::fs::metadata(top).at("look at", top)?;
+    tree.put(b"", metadata_of(&root), Kind::Directory)?;
+    let mut open: Vec<(PathBuf, Vec<u8>)> = vec![(top.to_owned(), Vec::new())];
+    while let Some((directory, inside)) = open.pop() {
+        for name in sorted_dir(&directory)? {
+            let path = directory.join(&name);
+            let inside = [&inside[..], b"/", name.as_bytes()].concat();
+            let found = path.symlink_metadata().at("look at", &path)?;
+            let kind = if found.is_dir() {
+                open.push((path, inside.clone()));
+                Kind::Directory
+            } else if found.is_symlink() {
+                let target = std::fs::read_link(&path).at("read the link", &path)?;
+                Kind::Symlink(target.as_os_str().as_bytes().to_vec())
+            } else if found.is_file() {
+                let identity = (found.dev(), found.ino());
+                if found.nlink() > 1
+                    && let Some(first) = first.get(&identity)
+                {
+                    tree.link(&inside, first)?;
+                    continue;
+                }
+                first.insert(identity, inside.clone());
+                Kind::File(Place::Host(path), found.len())
+            } else {
+                Kind::Special
+            };
+            tree.put(&inside, metadata_of(&found), kind)?;
+        }
+    }
+    Ok(tree)
+}
+
+fn metadata_of(found: &std::fs::Metadata) -> Metadata {
+    // the type is not part of the mode
+    let mode = u16::try_from(found.mode() & 0o7777).unwrap_or(0);
+    Metadata { mode, mtime: Epoch::clamped(found.mtime()) }
+}
