@@ -132,7 +132,12 @@ mod tests {
         let metadata = Metadata { mode: 0o644, mtime: Epoch::GENERATED };
         let mut rootfs = Rootfs::new(metadata);
         for (at, &reason) in reasons.iter().enumerate() {
-            let file = File { metadata, size: 0, content: Content::Bytes(Vec::new()), reason: reason.into() };
+            let file = File {
+                metadata,
+                size: 0,
+                content: Content::Bytes(Vec::new()),
+                reason: reason.into(),
+            };
             let path = ImagePath::new(format!("/{at}").as_bytes()).unwrap();
             rootfs.add_file(&path, file).unwrap();
         }

@@ -379,7 +379,10 @@ fn oci_options(
         ("org.opencontainers.image.version", manifest.version.clone()),
         ("org.opencontainers.image.authors", author.clone()),
         ("org.opencontainers.image.created", time),
-        ("org.opencontainers.image.description", format!("Environment modules: {}", modules.join(", "))),
+        (
+            "org.opencontainers.image.description",
+            format!("Environment modules: {}", modules.join(", ")),
+        ),
     ];
     // the last layer is not among these
     let budget = usize::from(words.layers).saturating_sub(1);

@@ -84,7 +84,10 @@ impl DirectoryOutput {
                 .map_err(|error| not_named(error.into(), to))?;
             return scratch::remove_tree(from).with_context(|| {
                 let shown = from.to_string_lossy();
-                format!("the image is complete, but what it replaces is still there as `{}`", Escaped(&shown))
+                format!(
+                    "the image is complete, but what it replaces is still there as `{}`",
+                    Escaped(&shown)
+                )
             });
         }
         rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
@@ -105,7 +108,8 @@ impl Drop for DirectoryOutput {
 
 /// `--force` removes what this tool wrote, and nothing else that happens to have the name.
 fn check_replaceable(path: &Path) -> anyhow::Result<()> {
-    let is_ours = path.join(".module-export/manifest.json").is_file() || path.join("oci-layout").is_file();
+    let is_ours =
+        path.join(".module-export/manifest.json").is_file() || path.join("oci-layout").is_file();
     let is_directory = path.symlink_metadata().is_ok_and(|found| found.is_dir());
     if is_directory && is_ours {
         return Ok(());
@@ -151,7 +155,10 @@ mod tests {
         std::fs::write(output.path().join("a"), "1").unwrap();
         assert_ne!(names(top.path()), ["x.sandbox"]);
         assert_eq!(output.commit().unwrap(), path);
-        assert_eq!((names(top.path()), names(&path)), (vec!["x.sandbox".to_owned()], vec!["a".to_owned()]));
+        assert_eq!(
+            (names(top.path()), names(&path)),
+            (vec!["x.sandbox".to_owned()], vec!["a".to_owned()])
+        );
     }
 
     #[test]
@@ -168,7 +175,10 @@ mod tests {
         std::fs::write(output.path().join("new"), "").unwrap();
         assert!(path.join("precious").exists());
         output.commit().unwrap();
-        assert_eq!((names(top.path()), names(&path)), (vec!["x.sandbox".to_owned()], vec!["new".to_owned()]));
+        assert_eq!(
+            (names(top.path()), names(&path)),
+            (vec!["x.sandbox".to_owned()], vec!["new".to_owned()])
+        );
     }
 
     #[test]

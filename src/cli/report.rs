@@ -136,9 +136,9 @@ impl Report {
                 format!("docker load --input {quoted} && docker run --rm {} COMMAND", reference()),
                 apptainer("docker-archive:"),
             ],
-            Format::Tar | Format::TarGz | Format::TarZst => vec![
-                format!("mkdir DIR && tar -xpf {quoted} -C DIR && module-export run DIR -- COMMAND"),
-            ],
+            Format::Tar | Format::TarGz | Format::TarZst => vec![format!(
+                "mkdir DIR && tar -xpf {quoted} -C DIR && module-export run DIR -- COMMAND"
+            )],
         }
     }
 

@@ -20,8 +20,13 @@ const ENTRY: u64 = 4096;
 pub fn estimate_bytes(rootfs: &Rootfs, format: Format) -> u64 {
     let entry = match format {
         Format::Sif | Format::Squashfs => NODE,
-        Format::Tar | Format::TarGz | Format::TarZst | Format::Oci | Format::OciArchive
-        | Format::DockerArchive | Format::Sandbox => ENTRY,
+        Format::Tar
+        | Format::TarGz
+        | Format::TarZst
+        | Format::Oci
+        | Format::OciArchive
+        | Format::DockerArchive
+        | Format::Sandbox => ENTRY,
     };
     let mut bytes = FIXED;
     rootfs.walk(|path, node| {

@@ -42,7 +42,9 @@ pub(super) fn write(
     let mut sandbox = Sandbox { top, rootfs, watch, directories: Vec::new(), bytes: 0 };
     let mut digests = vec![None; rootfs.files().len()];
     let planned = Sources::Planned(rootfs, &survey.planned);
-    read_ahead(planned, readers, watch, |contents| sandbox.entries(&survey, contents, &mut digests))?;
+    read_ahead(planned, readers, watch, |contents| {
+        sandbox.entries(&survey, contents, &mut digests)
+    })?;
     if !survey.late.is_empty() {
         let documents = late(&digests);
         read_ahead(Sources::Late(&documents), readers, watch, |contents| {
@@ -62,7 +64,8 @@ fn read_ahead(
     with: impl FnOnce(&mut Contents) -> Result<(), ImageError>,
 ) -> Result<(), ImageError> {
     let pool = Pool::new(READ_BYTES);
-    let (reading, queues) = Reading::new(sources, Hashing::Digests, &pool, readers, watch.interrupt);
+    let (reading, queues) =
+        Reading::new(sources, Hashing::Digests, &pool, readers, watch.interrupt);
     thread::scope(|scope| {
         let reading = &reading;
         let _ending = Ending(reading);

@@ -7,7 +7,9 @@ pub(super) const READER_STACK_BYTES: usize = 256 * 1024;
 
 /// Makes threads as far as the system lets us: limits on login nodes can be tight, and the bytes
 /// are the same with fewer.
-pub(super) fn at_least_one<T>(threads: impl Iterator<Item = std::io::Result<T>>) -> Result<(), ImageError> {
+pub(super) fn at_least_one<T>(
+    threads: impl Iterator<Item = std::io::Result<T>>,
+) -> Result<(), ImageError> {
     for (made, thread) in threads.enumerate() {
         match thread {
             Ok(_) => {}

@@ -2,6 +2,7 @@
 
 mod container;
 mod evaluation;
+mod formats;
 mod leftovers;
 mod modulefiles;
 mod on_top;

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use module_export::base::{Interrupt, Progress, Silent};
 use module_export::image::squashfs::{Compression, SquashfsOptions, write};
-use module_export::image::{Format, FileDigest, ImageError, estimate_bytes};
+use module_export::image::{FileDigest, Format, ImageError, estimate_bytes};
 use module_export::rootfs::{Rootfs, Symlink};
 
 use super::samples::{BLOCK, BLOCK_BYTES, large_tree, odd_tree};

@@ -30,7 +30,13 @@ fn options(format: Format, jobs: usize) -> ImageOptions {
 /// The odd tree, cut into layers.
 fn layered() -> (Rootfs, BTreeMap<FileId, Vec<u8>>) {
     let (mut rootfs, documents) = odd_tree();
-    for (name, reason) in [("/lib/a", "one:"), ("/lib/b", "two:"), ("/lib/c/d", "one:"), ("/z", "two:")] {
+    for (name, reason) in [
+        ("/lib/a", "one:"),
+        ("/lib/b", "two:"),
+        ("/lib/c/d", "one:"),
+        ("/z", "two:"),
+        ("/.singularity.d/x", "t:"),
+    ] {
         let file = File { reason: reason.into(), ..bytes(name.repeat(100)) };
         rootfs.add_file(&path(name), file).unwrap();
     }
@@ -55,13 +61,17 @@ fn tar_unpacks_what_was_written() {
     let (rootfs, documents) = layered();
     for format in STREAMS {
         let archive = work.path().join(format!("image.{}", format.extension()));
-        let written = try_write(&archive, &rootfs, format, &options(format, 3), &documents).unwrap();
+        let written =
+            try_write(&archive, &rootfs, format, &options(format, 3), &documents).unwrap();
         assert_eq!(written.size, fs::metadata(&archive).unwrap().len());
         let root = work.path().join(format.to_string());
         fs::create_dir(&root).unwrap();
         untar(&archive, &root);
         // the root itself is not in a stream
-        fs::File::open(&root).unwrap().set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1)).unwrap();
+        fs::File::open(&root)
+            .unwrap()
+            .set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1))
+            .unwrap();
         assert_same(&on_disk(&root), &expected(&rootfs, &documents), &format.to_string());
     }
 }
@@ -93,7 +103,15 @@ fn our_reader_finds_what_was_written_in_every_format() {
     let work = tempfile::tempdir().unwrap();
     let (rootfs, documents) = layered();
     for name in [
-        "sif", "squashfs", "oci", "oci-archive", "docker-archive", "tar", "tar.gz", "tar.zst", "sandbox",
+        "sif",
+        "squashfs",
+        "oci",
+        "oci-archive",
+        "docker-archive",
+        "tar",
+        "tar.gz",
+        "tar.zst",
+        "sandbox",
     ] {
         let format: Format = name.parse().unwrap();
         let image = work.path().join(name);
@@ -122,7 +140,8 @@ fn archives_of_others_are_read() {
     }
     // as people make them: with `./` before every name
     let sandbox = work.path().join("sandbox");
-    try_write(&sandbox, &rootfs, Format::Sandbox, &options(Format::Sandbox, 1), &documents).unwrap();
+    try_write(&sandbox, &rootfs, Format::Sandbox, &options(Format::Sandbox, 1), &documents)
+        .unwrap();
     for (name, how) in [("gnu.tar", "--format=gnu"), ("pax.tar.gz", "--format=pax")] {
         let archive = work.path().join(name);
         let mut tar = Command::new("tar");
@@ -136,7 +155,9 @@ fn archives_of_others_are_read() {
 fn a_damaged_archive_is_an_error_and_does_no_harm() {
     let work = tempfile::tempdir().unwrap();
     let (rootfs, documents) = layered();
-    for format in [Format::OciArchive, Format::DockerArchive, Format::Tar, Format::TarGz, Format::TarZst] {
+    for format in
+        [Format::OciArchive, Format::DockerArchive, Format::Tar, Format::TarGz, Format::TarZst]
+    {
         let image = work.path().join(format.to_string());
         try_write(&image, &rootfs, format, &options(format, 2), &documents).unwrap();
         let whole = fs::read(&image).unwrap();
@@ -161,7 +182,8 @@ fn documents_of(layout: &Path) -> (Value, Value) {
         let name = digest.as_str().unwrap().replace(':', "/");
         serde_json::from_slice(&fs::read(layout.join("blobs").join(name)).unwrap()).unwrap()
     };
-    let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let index: Value =
+        serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
     let manifest = blob(&index["manifests"][0]["digest"]);
     let config = blob(&manifest["config"]["digest"]);
     (manifest, config)
@@ -177,7 +199,10 @@ fn unpacked(layout: &Path, to: &Path, ending: &str) {
         fs::copy(layout.join("blobs/sha256").join(&digest), &named).unwrap();
         untar(&named, to);
     }
-    fs::File::open(to).unwrap().set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1)).unwrap();
+    fs::File::open(to)
+        .unwrap()
+        .set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1))
+        .unwrap();
 }
 
 #[test]
@@ -185,14 +210,20 @@ fn layers_make_the_tree_and_skopeo_believes_every_digest() {
     let work = tempfile::tempdir().unwrap();
     let (rootfs, documents) = layered();
     let Some(skopeo) = tool("skopeo") else { return };
-    for (compression, ending) in
-        [(Compression::Gzip(6), ".tar.gz"), (Compression::Zstd(3), ".tar.zst"), (Compression::None, ".tar")]
-    {
+    for (compression, ending) in [
+        (Compression::Gzip(6), ".tar.gz"),
+        (Compression::Zstd(3), ".tar.zst"),
+        (Compression::None, ".tar"),
+    ] {
         let top = work.path().join(ending);
         fs::create_dir(&top).unwrap();
         let mut options = options(Format::Oci, 2);
         options.sif.squashfs.compression = compression;
-        for (format, transport) in [(Format::Oci, "oci"), (Format::OciArchive, "oci-archive"), (Format::DockerArchive, "docker-archive")] {
+        for (format, transport) in [
+            (Format::Oci, "oci"),
+            (Format::OciArchive, "oci-archive"),
+            (Format::DockerArchive, "docker-archive"),
+        ] {
             let image = top.join(format.extension());
             try_write(&image, &rootfs, format, &options, &documents).unwrap();
             let copy = top.join(format!("copy-of-{transport}"));
@@ -299,7 +330,9 @@ fn a_failed_export_leaves_a_layout_as_it_was() {
 fn any_number_of_threads_writes_the_same_bytes() {
     let work = tempfile::tempdir().unwrap();
     let (rootfs, documents) = layered();
-    for format in [Format::Tar, Format::TarGz, Format::TarZst, Format::OciArchive, Format::DockerArchive] {
+    for format in
+        [Format::Tar, Format::TarGz, Format::TarZst, Format::OciArchive, Format::DockerArchive]
+    {
         let write = |jobs: usize| {
             let image = work.path().join(format!("{jobs}.{}", format.extension()));
             try_write(&image, &rootfs, format, &options(format, jobs), &documents).unwrap();

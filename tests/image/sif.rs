@@ -12,8 +12,8 @@ use module_export::image::{Compression, Format, Written};
 use module_export::rootfs::{Content, File, Metadata, Rootfs, Symlink};
 
 use super::tools::{Mounted, is_root, run, skip, tool};
-use super::write::{sif_options, write_format};
 use super::tree::{IMPLIED, assert_same, bytes, expected, on_disk, path};
+use super::write::{sif_options, write_format};
 
 /// A user that the tests' set-up makes.
 const ORDINARY: &str = "module-export-tester";

@@ -42,7 +42,8 @@ pub(super) fn image_options(sif: &SifOptions) -> ImageOptions {
             .into(),
         entrypoint: words(&["/bin/env"]),
         command: words(&["/bin/sh", "-c", "echo started"]),
-        annotations: [("org.opencontainers.image.title".to_owned(), "some image".to_owned())].into(),
+        annotations: [("org.opencontainers.image.title".to_owned(), "some image".to_owned())]
+            .into(),
         layers: LayerPlan::new(layers.into(), "rest"),
     };
     ImageOptions { sif: sif.clone(), oci }

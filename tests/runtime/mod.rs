@@ -3,6 +3,7 @@
 
 mod apptainer;
 mod host;
+mod oci;
 mod run;
 mod site;
 
@@ -37,7 +38,8 @@ pub(crate) fn minisim() -> Option<Arc<Exported>> {
 pub(crate) fn export(commands: &str, flags: &str) -> Option<Exported> {
     let env = TestEnv::new();
     let session = eessi(&env, commands)?;
-    let words = format!("container -a O'Hara -n image -q --compression gzip:1 {flags}");
+    let compression = if flags.contains("--compression") { "" } else { "--compression gzip:1" };
+    let words = format!("container -a O'Hara -n image -q {compression} {flags}");
     env.run(&mut module_export(&env, &session, &words)).success();
     let image = env.work().join("image.sif");
     Some(Exported { env, session, image })

@@ -122,7 +122,8 @@ pub(super) fn docker_manifest(
     config: Digest,
     layers: &[LayerWritten],
 ) -> Value {
-    let layers: Vec<_> = layers.iter().map(|layer| super::docker_layer(layer.stream.digest)).collect();
+    let layers: Vec<_> =
+        layers.iter().map(|layer| super::docker_layer(layer.stream.digest)).collect();
     json!([{
         "Config": super::docker_config(config),
         "RepoTags": [format!("{}:{}", options.repository, options.tag)],

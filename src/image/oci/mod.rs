@@ -171,11 +171,7 @@ fn write_layers(
 ) -> Result<Vec<LayerWritten>, ImageError> {
     let mut digests = vec![None::<FileDigest>; rootfs.files().len()];
     let total = survey(rootfs, Select::All)?;
-    watch.progress.stage(
-        "writing the image",
-        Some(total.planned.len() as u64),
-        Some(total.bytes),
-    );
+    watch.progress.stage("writing the image", Some(total.planned.len() as u64), Some(total.bytes));
     let mut layers = Vec::new();
     for (number, title) in options.layers.titles().enumerate() {
         let is_wanted = |node: &crate::rootfs::Node| options.layers.of(rootfs, node) == number;
@@ -198,12 +194,15 @@ fn other_images(directory: &Path, tag: &str) -> Result<Vec<Value>, ImageError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         text => text.at("read", &path)?,
     };
-    let malformed = |what: &str| ImageError::Malformed { path: path.clone(), what: what.to_owned() };
-    let index: Value = serde_json::from_slice(&text).map_err(|error| malformed(&error.to_string()))?;
+    let malformed =
+        |what: &str| ImageError::Malformed { path: path.clone(), what: what.to_owned() };
+    let index: Value =
+        serde_json::from_slice(&text).map_err(|error| malformed(&error.to_string()))?;
     let images = index.get("manifests").and_then(Value::as_array);
     let images = images.ok_or_else(|| malformed("it has no list of manifests"))?;
     let is_other = |image: &&Value| {
-        image.pointer("/annotations").and_then(|all| all.get(documents::REF_NAME)) != Some(&tag.into())
+        image.pointer("/annotations").and_then(|all| all.get(documents::REF_NAME))
+            != Some(&tag.into())
     };
     Ok(images.iter().filter(is_other).cloned().collect())
 }
@@ -233,7 +232,9 @@ pub fn reference(name: &str, version: &str) -> (String, String) {
     for c in name.to_lowercase().chars() {
         let c = if c.is_ascii_alphanumeric() || matches!(c, '.' | '_') { c } else { '-' };
         // separators do not stand beside one another
-        if c.is_ascii_alphanumeric() || repository.ends_with(|last: char| last.is_ascii_alphanumeric()) {
+        if c.is_ascii_alphanumeric()
+            || repository.ends_with(|last: char| last.is_ascii_alphanumeric())
+        {
             repository.push(c);
         }
     }
@@ -252,7 +253,12 @@ mod tests {
     #[test]
     fn names_become_references() {
         for (name, version, repository, tag) in [
-            ("EESSI_GROMACS_2024.1-foss-2023b", "2026-11-22", "eessi_gromacs_2024.1-foss-2023b", "2026-11-22"),
+            (
+                "EESSI_GROMACS_2024.1-foss-2023b",
+                "2026-11-22",
+                "eessi_gromacs_2024.1-foss-2023b",
+                "2026-11-22",
+            ),
             ("a+b++c", "1 of ü", "a-b-c", "1-of--"),
             ("__x__", "-.1", "x", "1"),
             ("ü", "", "image", "latest"),

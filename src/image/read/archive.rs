@@ -53,7 +53,7 @@ pub(super) fn read_layout(top: &Path) -> Result<Tree, ImageError> {
 /// # Errors
 /// As [`read_layout`].
 pub(super) fn read_archive(path: &Path) -> Result<Tree, ImageError> {
-    let (file, _) = plain(path, File::open(path).at("open", path)?)?;
+    let (file, _) = plain(path, File::open(path).at("open", path)?, u64::MAX)?;
     let parts = parts(path, &file)?;
     let document = |name: &str| -> Result<Option<Value>, ImageError> {
         let Some(&(start, size)) = parts.get(name) else { return Ok(None) };
@@ -95,7 +95,9 @@ pub(super) fn is_archive(path: &Path) -> Result<bool, ImageError> {
     let mut start = Vec::new();
     let file = File::open(path).at("open", path)?;
     file.take(262).read_to_end(&mut start).at("read", path)?;
-    Ok(start.starts_with(&GZIP) || start.starts_with(&ZSTD) || start.get(257..262) == Some(b"ustar"))
+    Ok(start.starts_with(&GZIP)
+        || start.starts_with(&ZSTD)
+        || start.get(257..262) == Some(b"ustar"))
 }
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -130,17 +132,18 @@ fn parts(path: &Path, file: &File) -> Result<BTreeMap<String, (u64, u64)>, Image
 }
 
 /// The file as it is where it is not compressed, else its decompressed copy in a file without a
-/// name; and whether it was compressed.
-fn plain(path: &Path, mut file: File) -> Result<(File, bool), ImageError> {
+/// name; and whether it was compressed. From where the file stands `size` bytes count.
+fn plain(path: &Path, mut file: File, size: u64) -> Result<(File, bool), ImageError> {
     let start = file.stream_position().at("read", path)?;
     let mut magic = [0; 4];
     let read = crate::image::source::read_full(&mut file, &mut magic).at("read", path)?;
     file.seek(SeekFrom::Start(start)).at("read", path)?;
     let magic = magic.get(..read).unwrap_or_default();
     let mut reader: Box<dyn Read> = if magic.starts_with(&GZIP) {
-        Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(1 << 20, &file)))
+        let from = BufReader::with_capacity(1 << 20, (&file).take(size));
+        Box::new(flate2::bufread::MultiGzDecoder::new(from))
     } else if magic.starts_with(&ZSTD) {
-        Box::new(zstd::Decoder::new(&file).at("decompress", path)?)
+        Box::new(zstd::Decoder::new((&file).take(size)).at("decompress", path)?)
     } else {
         return Ok((file, false));
     };
@@ -163,7 +166,8 @@ fn add_layer(
 ) -> Result<(), ImageError> {
     let (mut start, size) = part.unwrap_or((0, u64::MAX));
     file.seek(SeekFrom::Start(start)).at("read", path)?;
-    let (file, was_compressed) = plain(path, file)?;
+    let (file, was_compressed) = plain(path, file, size)?;
+    let size = if was_compressed { u64::MAX } else { size };
     if was_compressed {
         start = 0;
     }
@@ -190,7 +194,10 @@ fn add_entry<R: Read>(
     name: &[u8],
 ) -> Result<(), ImageError> {
     if name.split(|byte| *byte == b'/').any(|part| part == b"..") {
-        return Err(broken(path, &format!("the path `{}` leads out of it", String::from_utf8_lossy(name))));
+        return Err(broken(
+            path,
+            &format!("the path `{}` leads out of it", String::from_utf8_lossy(name)),
+        ));
     }
     let end = name.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     let (directory, last) = name.split_at(end);

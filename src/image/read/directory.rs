@@ -11,12 +11,19 @@ use crate::base::fs::{PathContext as _, sorted_dir};
 use crate::image::ImageError;
 use crate::rootfs::Metadata;
 
+/// What images have at their root.
+const MARKS: [&str; 2] = [".module-export", ".singularity.d"];
+
 /// The tree in `top`; nothing outside of it is looked at.
 ///
 /// # Errors
-/// What cannot be read, by name.
+/// What cannot be read, by name; a directory that no image was put into, so that nobody has to
+/// wait until all of a home directory was looked at.
 pub(super) fn read(top: &Path) -> Result<Tree, ImageError> {
     let mut tree = Tree::new(top);
+    if !MARKS.iter().any(|mark| top.join(mark).is_dir()) {
+        return Err(tree.broken("it is neither an image-layout nor a root file system of an image"));
+    }
     let mut first: BTreeMap<(u64, u64), Vec<u8>> = BTreeMap::new();
     let root = std::fs::metadata(top).at("look at", top)?;
     tree.put(b"", metadata_of(&root), Kind::Directory)?;

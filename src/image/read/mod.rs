@@ -163,8 +163,9 @@ impl Image {
         };
         if file.size() > limit {
             let size = file.size();
-            return Err(self
-                .broken(&format!("`{path}` has {size} bytes, more than the {limit} expected")));
+            return Err(
+                self.broken(&format!("`{path}` has {size} bytes, more than the {limit} expected"))
+            );
         }
         let mut bytes = Vec::new();
         self.copy(&file, |chunk| {

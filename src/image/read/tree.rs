@@ -108,7 +108,9 @@ impl Tree {
         let is_directory = matches!(kind, Kind::Directory);
         if let Some(&number) = self.names.get(&key) {
             let there = self.inodes.get_mut(number as usize);
-            if let Some(there) = there.filter(|there| is_directory && matches!(there.kind, Kind::Directory)) {
+            if let Some(there) =
+                there.filter(|there| is_directory && matches!(there.kind, Kind::Directory))
+            {
                 (there.metadata, there.layer) = (metadata, self.layer);
                 return Ok(number);
             }
@@ -235,7 +237,12 @@ impl Tree {
                 None => {
                     let number = self.inodes();
                     let kind = Kind::Directory;
-                    self.inodes.push(Inode { metadata: IMPLIED, links: 1, kind, layer: self.layer });
+                    self.inodes.push(Inode {
+                        metadata: IMPLIED,
+                        links: 1,
+                        kind,
+                        layer: self.layer,
+                    });
                     self.names.insert(key.clone(), number);
                 }
             }
@@ -290,7 +297,8 @@ impl Tree {
                 (path, &opened, 0)
             }
             Place::Part(number, start) => {
-                let (path, file) = self.files.get(*number).ok_or_else(|| self.broken("a lost file"))?;
+                let (path, file) =
+                    self.files.get(*number).ok_or_else(|| self.broken("a lost file"))?;
                 (path, file, *start)
             }
         };
@@ -328,7 +336,9 @@ mod tests {
     #[test]
     fn links_lead_nowhere_but_inside() {
         let mut tree = Tree::new(Path::new("x"));
-        for (at, target) in [("up", "../../.."), ("abs", "/lib"), ("loop", "loop"), ("lib64", "usr/lib")] {
+        for (at, target) in
+            [("up", "../../.."), ("abs", "/lib"), ("loop", "loop"), ("lib64", "usr/lib")]
+        {
             tree.put(at.as_bytes(), IMPLIED, Kind::Symlink(target.into())).unwrap();
         }
         tree.put(b"up/a", IMPLIED, file()).unwrap();
@@ -339,7 +349,18 @@ mod tests {
         assert!(error.contains("circle"), "{error}");
         assert!(tree.put(b"a/below a file", IMPLIED, file()).is_err());
         let want = [
-            "", "/a", "/abs", "/d", "/lib", "/lib/b", "/lib64", "/loop", "/up", "/usr", "/usr/lib", "/usr/lib/c",
+            "",
+            "/a",
+            "/abs",
+            "/d",
+            "/lib",
+            "/lib/b",
+            "/lib64",
+            "/loop",
+            "/up",
+            "/usr",
+            "/usr/lib",
+            "/usr/lib/c",
         ];
         assert_eq!(names(&tree), want);
     }

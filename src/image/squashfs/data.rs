@@ -6,12 +6,12 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use crate::image::codec::{Codec, Compression};
 use super::format::{DATA_STORED, NONE_32};
 use super::output::{Mark, Output};
 use super::pack::{Event, Packed, Packer, Place, compress};
 use crate::base::{Digest, Progress};
 use crate::image::buffer::Pool;
+use crate::image::codec::{Codec, Compression};
 use crate::image::source::{Ending, FileEnd, Hashing, Reading, Sources};
 use crate::image::threads::{READER_STACK_BYTES, at_least_one};
 use crate::image::{FileDigest, ImageError, Watch};

@@ -1,9 +1,9 @@
 //! A directory's listing: runs of entries behind headers, and the index into them.
 
-use crate::image::codec::Codec;
 use super::format::{InodeRef, Kind, METADATA_BYTES, RUN_ENTRIES};
 use super::metadata::MetadataWriter;
 use crate::image::ImageError;
+use crate::image::codec::Codec;
 
 const HEADER_BYTES: usize = 12;
 

@@ -2,10 +2,10 @@
 
 use std::io::{Seek, Write};
 
-use crate::image::codec::Codec;
 use super::metadata::MetadataWriter;
 use super::output::Output;
 use crate::image::ImageError;
+use crate::image::codec::Codec;
 
 /// Writes `entries` as a lookup table. Returns where the table of block positions begins, which is
 /// what the superblock holds.

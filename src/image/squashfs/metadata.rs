@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use crate::image::codec::Codec;
 use super::format::{InodeRef, METADATA_BYTES, METADATA_STORED};
 use crate::image::ImageError;
+use crate::image::codec::Codec;
 
 /// Writes a stream of bytes as metadata blocks into `out`.
 pub(super) struct MetadataWriter<W> {

@@ -6,10 +6,10 @@ use std::sync::mpsc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::image::codec::Codec;
 use super::format::NONE_32;
 use crate::image::ImageError;
 use crate::image::buffer::{Buffer, Pool};
+use crate::image::codec::Codec;
 use crate::image::source::{FileEnd, Hash, Piece};
 use crate::rootfs::FileId;
 

@@ -6,7 +6,6 @@
 
 use std::io::Write;
 
-use crate::image::codec::Codec;
 use super::data::Data;
 use super::format::{DIRECTORY_EXTRA, InodeRef, Kind, NONE_32};
 use super::listing::{Listed, Listing};
@@ -14,6 +13,7 @@ use super::metadata::MetadataWriter;
 use super::order::{Survey, subdirectories};
 use crate::base::Epoch;
 use crate::image::ImageError;
+use crate::image::codec::Codec;
 use crate::rootfs::{Directory, FileId, Metadata, Node, Rootfs, Symlink};
 
 /// The tables under construction.

@@ -197,7 +197,9 @@ mod tests {
     #[test]
     fn a_directory_ends_in_a_slash_wherever_it_is_split() {
         let metadata = Metadata { mode: 0o755, mtime: Epoch::GENERATED };
-        for path in [b"d".repeat(99), b"d".repeat(100), [b"d".repeat(50), b"e".repeat(60)].join(&b'/')] {
+        for path in
+            [b"d".repeat(99), b"d".repeat(100), [b"d".repeat(50), b"e".repeat(60)].join(&b'/')]
+        {
             let entry = Entry { path: &path, metadata, kind: EntryKind::Directory };
             assert_eq!(read_back(&entry).0, [&path[..], b"/"].concat());
         }

@@ -173,8 +173,7 @@ impl<'a> Level<'a> {
         let Some(last) = deferred.cloned() else {
             return Self { entries: Box::new(directory.entries()), unseen, parent_length };
         };
-        let at_end: Vec<_> =
-            directory.entries().filter(|(name, _)| last.contains(*name)).collect();
+        let at_end: Vec<_> = directory.entries().filter(|(name, _)| last.contains(*name)).collect();
         let first = directory.entries().filter(move |(name, _)| !last.contains(*name));
         Self { entries: Box::new(first.chain(at_end)), unseen, parent_length }
     }
