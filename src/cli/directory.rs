@@ -55,7 +55,7 @@ impl DirectoryOutput {
     }
 
     /// The directory to fill.
-    pub(super) fn path(&self) -> &Path {
+    pub(super) fn build(&self) -> &Path {
         &self.build
     }
 
@@ -71,7 +71,8 @@ impl DirectoryOutput {
 
     fn name(&self, lock: &File) -> anyhow::Result<()> {
         let mode = self.build.metadata().at("look at", &self.build)?.permissions().mode();
-        if mode & 0o077 == 0 {
+        let is_private = mode.trailing_zeros() >= 6;
+        if is_private {
             let mode = std::fs::Permissions::from_mode(0o755 & !umask());
             std::fs::set_permissions(&self.build, mode).at("set the mode of", &self.build)?;
         }
@@ -152,7 +153,7 @@ mod tests {
         drop(DirectoryOutput::begin(path.clone(), false, None).unwrap());
         assert!(names(top.path()).is_empty());
         let output = DirectoryOutput::begin(path.clone(), false, None).unwrap();
-        std::fs::write(output.path().join("a"), "1").unwrap();
+        std::fs::write(output.build().join("a"), "1").unwrap();
         assert_ne!(names(top.path()), ["x.sandbox"]);
         assert_eq!(output.commit().unwrap(), path);
         assert_eq!(
@@ -172,7 +173,7 @@ mod tests {
         std::fs::create_dir_all(path.join(".module-export")).unwrap();
         std::fs::write(path.join(".module-export/manifest.json"), "{}").unwrap();
         let output = DirectoryOutput::begin(path.clone(), true, None).unwrap();
-        std::fs::write(output.path().join("new"), "").unwrap();
+        std::fs::write(output.build().join("new"), "").unwrap();
         assert!(path.join("precious").exists());
         output.commit().unwrap();
         assert_eq!(
@@ -204,7 +205,7 @@ mod tests {
         for (tag, replace, fits) in [("2", false, true), ("1", false, false), ("1", true, true)] {
             let output = DirectoryOutput::begin(path.clone(), replace, Some(tag));
             assert_eq!(output.is_ok(), fits, "{tag}");
-            assert!(output.is_err() || output.unwrap().path() == path);
+            assert!(output.is_err() || output.unwrap().build() == path);
         }
     }
 }

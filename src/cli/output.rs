@@ -70,7 +70,7 @@ impl Output {
                 check_room(parent(output.part.path()), needed)?;
                 check_room(parent(&output.path), needed)
             }
-            Self::Directory(output) => check_room(output.path(), needed),
+            Self::Directory(output) => check_room(output.build(), needed),
         }
     }
 
@@ -78,7 +78,7 @@ impl Output {
     pub(super) fn target(&mut self) -> Target<'_> {
         match self {
             Self::File(output) => Target::File(output.part.as_file_mut()),
-            Self::Directory(output) => Target::Directory(output.path()),
+            Self::Directory(output) => Target::Directory(output.build()),
         }
     }
 

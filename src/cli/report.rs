@@ -21,8 +21,9 @@ pub(super) struct Report {
     /// Its size in bytes.
     pub(super) size: ByteSize,
     /// What kind of image it is.
-    #[serde(serialize_with = "named")]
-    pub(super) format: Format,
+    pub(super) format: String,
+    #[serde(skip)]
+    pub(super) kind: Format,
     /// SHA-256 of the file; of a directory there is none.
     pub(super) sha256: Option<Digest>,
     /// The digest by which registries know an OCI image.
@@ -42,10 +43,6 @@ pub(super) struct Report {
     pub(super) foreign: Vec<Foreign>,
     /// What modulefiles ran, or handed to the shell.
     pub(super) commands: Vec<Command>,
-}
-
-fn named<S: serde::Serializer>(format: &Format, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(format)
 }
 
 /// How many of a kind are listed where nobody asked for all.
@@ -122,10 +119,10 @@ impl Report {
             let image = format!("{transport}{path}");
             format!("apptainer exec {} COMMAND", shell_words::quote(&image))
         };
-        match self.format {
+        match self.kind {
             Format::Sif | Format::Squashfs | Format::Sandbox => vec![apptainer(""), ours],
             Format::Oci | Format::OciArchive => {
-                let transport = if self.format == Format::Oci { "oci:" } else { "oci-archive:" };
+                let transport = if self.kind == Format::Oci { "oci:" } else { "oci-archive:" };
                 let image = format!("{transport}{path}");
                 vec![
                     format!("podman run --rm {} COMMAND", shell_words::quote(&image)),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -85,7 +86,6 @@ fn a_sandbox_is_the_tree() {
     let written = try_write(&root, &rootfs, Format::Sandbox, &options, &documents).unwrap();
     assert_same(&on_disk(&root), &expected(&rootfs, &documents), "sandbox");
     assert!(written.digest.is_none() && written.size > 1 << 20);
-    use std::os::unix::fs::MetadataExt as _;
     assert!(fs::metadata(root.join("zero")).unwrap().blocks() < 100, "holes stay holes");
 }
 

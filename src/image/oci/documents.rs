@@ -112,7 +112,7 @@ pub(super) fn descriptor(options: &OciOptions, manifest: Digest, size: usize) ->
 }
 
 /// An index of these images.
-pub(super) fn index(descriptors: Vec<Value>) -> Value {
+pub(super) fn index(descriptors: &[Value]) -> Value {
     json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": descriptors })
 }
 

@@ -69,7 +69,7 @@ impl<'a> Layout<'a> {
             Self::Directory { top, added } => {
                 let part = tempfile::Builder::new()
                     .prefix(".part-")
-                    .tempfile_in(&*top)
+                    .tempfile_in(*top)
                     .at("make a file in", top)?;
                 let mut out = std::io::BufWriter::with_capacity(1 << 20, part.as_file());
                 let done = write(&mut out)?;
@@ -109,7 +109,7 @@ impl<'a> Layout<'a> {
             Self::Directory { top, .. } => {
                 let mut part = tempfile::Builder::new()
                     .prefix(".part-")
-                    .tempfile_in(&*top)
+                    .tempfile_in(*top)
                     .at("make a file in", top)?;
                 part.write_all(bytes).map_err(ImageError::Write)?;
                 keep(part, &top.join(name))

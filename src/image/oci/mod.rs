@@ -90,7 +90,7 @@ pub(super) fn write_directory(
     let (written, descriptor) = write_image(rootfs, options, &mut layout, late, watch)?;
     others.push(descriptor);
     layout.file("oci-layout", documents::LAYOUT.as_bytes())?;
-    layout.file("index.json", &documents::bytes(&documents::index(others)))?;
+    layout.file("index.json", &documents::bytes(&documents::index(&others)))?;
     layout.finish()?;
     Ok(written)
 }
@@ -110,7 +110,7 @@ pub(super) fn write_archive(
     let mut layout = Layout::archive(out, options.2, &directories)?;
     let (written, descriptor) = write_image(rootfs, options, &mut layout, late, watch)?;
     layout.file("oci-layout", documents::LAYOUT.as_bytes())?;
-    layout.file("index.json", &documents::bytes(&documents::index(vec![descriptor])))?;
+    layout.file("index.json", &documents::bytes(&documents::index(&[descriptor])))?;
     layout.finish()?;
     Ok(written)
 }

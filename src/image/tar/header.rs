@@ -78,6 +78,7 @@ pub(super) fn pad(out: &mut Vec<u8>, length: usize) {
     out.resize(out.len() + length.next_multiple_of(BLOCK_BYTES) - length, 0);
 }
 
+#[derive(Clone, Copy)]
 struct Fields<'a> {
     name: &'a [u8],
     prefix: &'a [u8],

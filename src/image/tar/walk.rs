@@ -61,6 +61,11 @@ pub(in crate::image) fn survey(rootfs: &Rootfs, select: Select) -> Result<Survey
     Ok(survey)
 }
 
+/// What is called for an entry.
+pub(in crate::image) type Visit<'a> = dyn FnMut(&[u8], Item) -> Result<(), ImageError> + 'a;
+/// What is called for a node of the tree.
+type VisitNode<'a, 'b> = dyn FnMut(&[u8], &'a Node) -> Result<(), ImageError> + 'b;
+
 /// Calls `visit` with the path (without `/` before it) of every entry, in byte order of the names
 /// but for what leads to late files, which comes last; a directory before what is in it. Late files
 /// themselves are left out.
@@ -68,20 +73,20 @@ pub(in crate::image) fn walk(
     rootfs: &Rootfs,
     select: Select,
     survey: &Survey,
-    visit: &mut dyn FnMut(&[u8], Item) -> Result<(), ImageError>,
+    visit: &mut Visit,
 ) -> Result<(), ImageError> {
     let mut names: BTreeMap<FileId, Vec<u8>> = BTreeMap::new();
     each(rootfs, select, &mut |path, node| match node {
         Node::Directory(directory) => visit(path, Item::Directory(directory)),
         Node::Symlink(link) => visit(path, Item::Symlink(link)),
         Node::File(id) if rootfs.file(*id).content == Content::Late => Ok(()),
-        Node::File(id) if survey.linked.contains(id) => match names.get(id) {
-            Some(first) => visit(path, Item::HardLink(*id, first)),
-            None => {
-                names.insert(*id, path.to_vec());
-                visit(path, Item::File(*id))
+        Node::File(id) if survey.linked.contains(id) => {
+            if let Some(first) = names.get(id) {
+                return visit(path, Item::HardLink(*id, first));
             }
-        },
+            names.insert(*id, path.to_vec());
+            visit(path, Item::File(*id))
+        }
         Node::File(id) => visit(path, Item::File(*id)),
     })
 }
@@ -117,7 +122,7 @@ fn deferred(rootfs: &Rootfs) -> Deferred {
 fn each<'a>(
     rootfs: &'a Rootfs,
     select: Select,
-    visit: &mut dyn FnMut(&[u8], &'a Node) -> Result<(), ImageError>,
+    visit: &mut VisitNode<'a, '_>,
 ) -> Result<(), ImageError> {
     let deferred = deferred(rootfs);
     let mut path = Vec::new();
@@ -183,7 +188,7 @@ impl<'a> Level<'a> {
 fn announce<'a>(
     levels: &mut [Level<'a>],
     path: &[u8],
-    visit: &mut dyn FnMut(&[u8], &'a Node) -> Result<(), ImageError>,
+    visit: &mut VisitNode<'a, '_>,
 ) -> Result<(), ImageError> {
     let lengths: Vec<usize> = levels.iter().skip(1).map(|level| level.parent_length).collect();
     let ends = lengths.into_iter().skip(1).chain(std::iter::once(path.len()));
