@@ -107,7 +107,7 @@ impl Evaluator<'_> {
         };
         match call.act(self.mode()) {
             Act::Do => self.push_variable(&variable, value),
-            Act::Undo => self.pop_variable(&variable),
+            Act::Undo => self.pop_variable(&variable)?,
             Act::Nothing => {}
         }
         Ok(())
@@ -212,7 +212,7 @@ impl Evaluator<'_> {
         self.assign(variable, value, operation);
     }
 
-    fn pop_variable(&self, variable: &str) {
+    fn pop_variable(&self, variable: &str) -> mlua::Result<()> {
         let mut stack = self.saved_values(variable);
         let top = if stack.is_empty() { None } else { stack.remove(0) };
         let value = if self.rules.have(Feature::PushesOldValue) {
@@ -221,7 +221,13 @@ impl Evaluator<'_> {
             stack.first().cloned().flatten()
         };
         self.state.borrow_mut().set_stack(variable, stack);
+        let oldest = !self.rules.have(Feature::DelimitersCollapse);
+        if oldest && value.as_deref() == Some("") {
+            let reason = "pushenv: this Lmod cannot read the empty value that it put aside";
+            return Err(mlua::Error::RuntimeError(reason.to_owned()));
+        }
         self.set_variable(variable, value);
+        Ok(())
     }
 
     /// What `pushenv` has put aside for a variable, in this evaluation or before.

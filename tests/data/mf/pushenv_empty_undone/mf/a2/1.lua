@@ -1,0 +1,1 @@
+pushenv("Z","") pushenv("Z","")

@@ -1,0 +1,1 @@
+pushenv("Z","x") setenv("AFTER","1")

@@ -1,0 +1,1 @@
+pushenv("Z",false) setenv("AFTER","1")

@@ -1,0 +1,1 @@
+load("a","c") unload("c")

@@ -1,0 +1,1 @@
+load("a2","b") unload("b")
