@@ -92,7 +92,17 @@ function files.popen(command, mode)
         end
         return line(format == "L")
     end
-    function file:read(format) return read(format) end
+    function file:read(...)
+        local formats = table.pack(...)
+        if formats.n == 0 then return line(false) end
+        local values = {}
+        for at = 1, formats.n do
+            values[at] = read(formats[at])
+            -- What follows a failure is not read.
+            if values[at] == nil then return table.unpack(values, 1, at) end
+        end
+        return table.unpack(values, 1, formats.n)
+    end
     function file:lines() return function() return line(false) end end
     function file:close()
         if oldest then return true end

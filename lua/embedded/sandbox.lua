@@ -92,7 +92,7 @@ sandbox.always_unload = host.unload
 sandbox.userInGroup, sandbox.userInGroups = host.userInGroup, host.userInGroup
 sandbox.LmodError, sandbox.LmodSystemError = host.lmod_error, host.lmod_system_error
 sandbox.LmodWarning, sandbox.LmodMessage = host.lmod_warning, host.lmod_message
-sandbox.LmodMsgRaw, sandbox.LmodBreak = host.lmod_message, host.lmod_break
+sandbox.LmodMsgRaw, sandbox.LmodBreak = host.lmod_raw, host.lmod_break
 sandbox.mgrload, sandbox.color_banner = nothing, nothing
 sandbox.abspath = host.realpath
 

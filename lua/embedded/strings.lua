@@ -1,6 +1,7 @@
 -- What Lmod adds to Lua's string library: modulefiles reach it as methods of strings.
 local find, format, gmatch, gsub, lower = string.find, string.format, string.gmatch, string.gsub, string.lower
 local match, sub, upper = string.match, string.sub, string.upper
+local pack, unpack = table.pack, table.unpack
 
 -- Escapes what is special in a pattern.
 function string.escape(text)
@@ -8,22 +9,18 @@ function string.escape(text)
     return (gsub(text, "[-.+%[%]()$^%%?*]", "%%%0"))
 end
 
--- Iterates over the pieces of `text` between matches of `pattern`.
+-- Iterates over the pieces of `text` between matches of `pattern`, each with what the pattern captures. The text is
+-- handed to the iterator by the loop.
 function string.split(text, pattern)
-    pattern = pattern or "%s+"
-    local position = 1
-    return function()
-        if not position then return nil end
-        local from, to = find(text, pattern, position)
-        local piece
-        if from and to >= from then
-            piece = sub(text, position, from - 1)
-            position = to + 1
-        else
-            piece = sub(text, position)
-            position = nil
-        end
-        return piece
+    local next_match = gmatch(text, "()(" .. (pattern or "%s+") .. ")")
+    local from = 1
+    return function(own)
+        if not from then return nil end
+        local found = pack(next_match())
+        local at, separator = found[1], found[2]
+        local piece = sub(own, from, at and at - 1 or -1)
+        from = separator and at + #separator
+        return piece, found[3] or separator, unpack(found, 4, found.n)
     end, text
 end
 

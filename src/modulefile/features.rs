@@ -17,6 +17,8 @@ pub(super) enum Feature {
     DelimitersCollapse,
     /// `isFile` of what is missing is nil, of a link what the link leads to.
     IsFileNil,
+    /// Rc files may load chunks and libraries.
+    RcRequires,
     /// `LMOD_MODULERC` names rc files.
     ModuleRcVariable,
     /// `LmodBreak()` needs no text, and the name asked for is no longer required.
@@ -151,7 +153,7 @@ impl Feature {
             Self::NewlinesQuoted => (8, 7, 28),
             Self::TclUnknownRefused => (8, 7, 29),
             Self::TclGetenv => (8, 7, 31),
-            Self::ModuleRcVariable => (8, 7, 35),
+            Self::ModuleRcVariable | Self::RcRequires => (8, 7, 35),
             Self::BreakIsSuccess => (8, 7, 37),
             Self::Ranges
             | Self::ColonsCleaned

@@ -192,6 +192,7 @@ impl Evaluator<'_> {
             Ok(()) => Ok(true),
             Err(_) if self.watch.has_ended() => Err(mlua::Error::external(Signal::End)),
             Err(error) if vm::is_break(&error) => Ok(false),
+            Err(error) if vm::is_table(&error) => Ok(true),
             Err(error) if unloading && !vm::is_memory(&error) => Ok(true),
             Err(error) => Err(self.watch.end(vm::error(self, &error))),
         };

@@ -175,6 +175,14 @@ pub(super) fn is_break(error: &mlua::Error) -> bool {
     error.downcast_ref::<Signal>() == Some(&Signal::Break)
 }
 
+/// Whether the error is a table: Lmod takes all of them for `LmodBreak`'s, and reports none.
+pub(super) fn is_table(error: &mlua::Error) -> bool {
+    let mlua::Error::RuntimeError(text) = error else { return false };
+    let text = text.split("\nstack traceback:").next().unwrap_or_default();
+    let address = text.strip_prefix("table: 0x");
+    address.is_some_and(|address| address.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// Whether the error is that memory is used up.
 pub(super) fn is_memory(error: &mlua::Error) -> bool {
     error

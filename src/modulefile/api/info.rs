@@ -20,6 +20,7 @@ pub(super) fn install<'env>(
     host.define("lmod_system_error", move |_, words| Err::<(), _>(ev.refuse(ev.words(words)?)))?;
     host.define("lmod_warning", move |_, words| ev.message(true, words))?;
     host.define("lmod_message", move |_, words| ev.message(false, words))?;
+    host.define("lmod_raw", move |_, words| ev.raw_message(words))?;
     host.define("whatis", move |_, words| {
         ev.describe("whatis", words, |entry, text| entry.whatis.push(text))
     })?;
@@ -67,13 +68,45 @@ impl Evaluator<'_> {
     }
 
     fn message(&self, warning: bool, words: MultiValue) -> mlua::Result<()> {
-        let text = self.words(words)?;
-        let mut state = self.state.borrow_mut();
-        let quiet = ["LMOD_QUIET", "LMOD_EXPERT"].iter().any(|name| state.getenv(name).is_some());
-        if !quiet {
-            let origin = state.origin();
-            state.messages.push(Message { origin, warning, text });
+        if self.is_quiet() {
+            return Ok(());
         }
+        let words: Vec<Value> = words.into_iter().collect();
+        let sound = match words.as_slice() {
+            [Value::Table(table)] => {
+                let has = |key: &str| Ok::<_, mlua::Error>(string(&table.raw_get(key)?).is_some());
+                has("msg")? || (warning && has("literal_msg")?)
+            }
+            [Value::Nil] => warning,
+            // Words behind one that is nil are not looked at.
+            words => words.iter().take_while(|word| !word.is_nil()).all(Value::is_string),
+        };
+        self.tell_user(warning, sound, words)
+    }
+
+    fn raw_message(&self, words: MultiValue) -> mlua::Result<()> {
+        if self.is_quiet() {
+            return Ok(());
+        }
+        let words: Vec<Value> = words.into_iter().collect();
+        let sound = |word: &Value| word.is_string() || word.is_number() || word.is_integer();
+        let sound = words.iter().all(sound);
+        self.tell_user(false, sound, words)
+    }
+
+    fn is_quiet(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        ["LMOD_QUIET", "LMOD_EXPERT"].iter().any(|name| state.getenv(name).is_some())
+    }
+
+    fn tell_user(&self, warning: bool, sound: bool, words: Vec<Value>) -> mlua::Result<()> {
+        if !sound {
+            return Err(mlua::Error::runtime("the words of a message must be strings"));
+        }
+        let text = self.words(words.into_iter().collect())?;
+        let mut state = self.state.borrow_mut();
+        let origin = state.origin();
+        state.messages.push(Message { origin, warning, text });
         Ok(())
     }
 

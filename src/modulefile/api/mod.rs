@@ -75,9 +75,28 @@ pub(super) fn rc_environment<'scope, 'env>(
 ) -> mlua::Result<Table> {
     let host = Host { scope, table: evaluator.lua.create_table()? };
     compat::install_rc(&host, evaluator, lines)?;
+    // Chunks that an rc file loads have them, too.
+    if let Some(site) = evaluator.site.get() {
+        let globals: Table = site.get("globals")?;
+        for pair in host.table.pairs::<Value, Value>() {
+            let (name, value) = pair?;
+            globals.raw_set(name, value)?;
+        }
+    }
     if let Some(sandbox) = evaluator.sandbox.get() {
-        for name in ["os", "io", "pathJoin", "isDir", "isFile"] {
-            host.table.set(name, sandbox.get::<Value>(name)?)?;
+        let subset = |library: &str, names: &str| -> mlua::Result<()> {
+            let (from, to): (Table, _) = (sandbox.get(library)?, evaluator.lua.create_table()?);
+            for name in names.split(' ') {
+                to.set(name, from.get::<Value>(name)?)?;
+            }
+            host.table.set(library, to)
+        };
+        subset("os", "clock difftime time date getenv execute")?;
+        subset("io", "stderr open close write")?;
+        let newer = evaluator.rules.have(Feature::RcRequires);
+        let loading = if newer { &["loadfile", "require"][..] } else { &[] };
+        for name in ["pathJoin", "isDir", "isFile", "myConfig"].iter().chain(loading) {
+            host.table.set(*name, sandbox.get::<Value>(*name)?)?;
         }
     }
     Ok(host.table)

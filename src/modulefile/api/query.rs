@@ -41,9 +41,7 @@ fn install_modules<'env>(host: &Host<'_, 'env>, ev: &'env Evaluator<'_>) -> mlua
     host.define("loaded_modules", move |lua, ()| ev.loaded_modules(lua))?;
     host.define("mode", move |_, ()| Ok(if ev.mode() == Mode::Load { "load" } else { "unload" }))?;
     host.define("moduleStackTraceBack", move |_, text: Option<Text>| {
-        let usual = "While processing the following module(s):\n";
-        let heading = text.map_or(usual.to_owned(), |text| text.0);
-        Ok(format!("{heading}    {}\n", ev.watch.chain().0.join("\n    ")))
+        Ok(ev.trace_back(text.map(|text| text.0).as_deref()))
     })
 }
 
@@ -159,6 +157,25 @@ fn is_log(command: &str) -> bool {
 }
 
 impl Evaluator<'_> {
+    /// The modulefiles that run as a table, the innermost first, below `heading`.
+    fn trace_back(&self, heading: Option<&str>) -> String {
+        let state = self.state.borrow();
+        if state.frames.is_empty() {
+            return String::new();
+        }
+        let rule = "-".repeat(15);
+        let mut rows = vec![
+            ("Module fullname".to_owned(), "Module Filename".to_owned()),
+            (rule.clone(), rule),
+        ];
+        let frames = state.frames.iter().rev();
+        rows.extend(frames.map(|one| (one.full_name.clone(), one.file.display().to_string())));
+        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let lines = rows.iter().map(|(name, file)| format!("    {name:width$}  {file}"));
+        let heading = heading.unwrap_or("While processing the following module(s):\n");
+        format!("{heading}{}", lines.collect::<Vec<_>>().join("\n"))
+    }
+
     fn frame(&self) -> Option<Frame> {
         self.state.borrow().frames.last().cloned()
     }

@@ -1,0 +1,2 @@
+load("a")
+setenv("C", "1")

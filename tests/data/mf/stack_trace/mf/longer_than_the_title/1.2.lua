@@ -1,0 +1,1 @@
+setenv("M", (moduleStackTraceBack("q"):gsub("\n", "|")))
