@@ -1,3 +1,3 @@
 local mine = require("helper")
 module_version("a/" .. mine.v, "default")
-if type(myConfig("username")) == "string" then module_version("b/1", "v") end
+if myConfig("username") ~= "nobody at all" then module_version("b/1", "v") end
