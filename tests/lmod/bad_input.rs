@@ -129,7 +129,6 @@ const MISBEHAVIOUR: &[(&str, &str, &str)] = &[
     ("unfinished", "if x", "line"),
     ("no such function", "error('x')", "line 2"),
     ("no coroutines", "coroutine.wrap(function() end)()", "coroutine"),
-    ("a table as error", "assert(false, {})", "table"),
     ("error in pcall's function", "assert(pcall(assert, nil))", "assertion failed"),
     ("refuses", "LmodError('not \\27[31mtoday')", "not \\u{1b}[31mtoday"),
     ("refuses under pcall", "pcall(LmodError, 'not here')", "not here"),
