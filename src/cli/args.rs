@@ -117,7 +117,7 @@ pub(super) struct Container {
     /// What lies under the modules [default: `compat` in EESSI, else `host`]
     #[arg(long, value_enum)]
     pub(super) base: Option<BaseName>,
-    /// `gzip`, `zstd` or `none`, with a level as in `gzip:9`
+    /// `gzip`, `zstd`, `xz`, `lz4` or `none`, with a level as in `gzip:9`
     ///
     /// Every kernel mounts gzip; zstd is faster, but kernels before 4.14, EL7's and EL8's cannot
     /// mount it.

@@ -86,7 +86,11 @@ impl Format {
     #[must_use]
     pub const fn takes(self, compression: Compression) -> bool {
         match self {
-            Self::Sif | Self::Squashfs | Self::Oci | Self::OciArchive => true,
+            Self::Sif | Self::Squashfs => true,
+            Self::Oci | Self::OciArchive => matches!(
+                compression,
+                Compression::Gzip(_) | Compression::Zstd(_) | Compression::None
+            ),
             Self::TarGz => matches!(compression, Compression::Gzip(_)),
             Self::TarZst => matches!(compression, Compression::Zstd(_)),
             Self::DockerArchive | Self::Tar | Self::Sandbox => {

@@ -89,7 +89,13 @@ fn apptainer_runs_inspects_and_lists_our_sif() {
     let rootfs = busybox_rootfs(&busybox);
     let work = tempfile::tempdir().unwrap();
     fs::set_permissions(work.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    for compression in [Compression::Gzip(6), Compression::Zstd(3), Compression::None] {
+    for compression in [
+        Compression::Gzip(6),
+        Compression::Zstd(3),
+        Compression::Xz(1),
+        Compression::Lz4,
+        Compression::None,
+    ] {
         let image = work.path().join("image.sif");
         let mut options = sif_options();
         options.squashfs.compression = compression;

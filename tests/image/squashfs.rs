@@ -64,7 +64,13 @@ fn all_readers_agree(image: &Path, want: &Tree, work: &Path) {
 fn other_readers_find_an_odd_tree_as_it_was_written() {
     let (rootfs, late) = odd_tree();
     let want = expected(&rootfs, &late);
-    for compression in [Compression::Gzip(6), Compression::Zstd(3), Compression::None] {
+    for compression in [
+        Compression::Gzip(6),
+        Compression::Zstd(3),
+        Compression::Xz(1),
+        Compression::Lz4,
+        Compression::None,
+    ] {
         for (block_bytes, export_table) in [(BLOCK_BYTES, false), (4096, true), (1 << 20, false)] {
             let work = tempfile::tempdir().unwrap();
             let image = work.path().join("image.squashfs");

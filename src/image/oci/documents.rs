@@ -20,7 +20,10 @@ fn layer_type(compression: Compression) -> &'static str {
     match compression {
         Compression::Gzip(_) => "application/vnd.oci.image.layer.v1.tar+gzip",
         Compression::Zstd(_) => "application/vnd.oci.image.layer.v1.tar+zstd",
-        Compression::None => "application/vnd.oci.image.layer.v1.tar",
+        // others are refused before anything is written
+        Compression::Xz(_) | Compression::Lz4 | Compression::None => {
+            "application/vnd.oci.image.layer.v1.tar"
+        }
     }
 }
 

@@ -3,12 +3,18 @@
 use std::fmt;
 
 use libdeflater::Decompressor;
+use liblzma::stream::{Action, Status, Stream};
 use zstd_safe::DCtx;
+
+/// What a block may ask for, in bytes: a dictionary has at most a block, 1 MiB.
+const XZ_MEMORY: u64 = 32 << 20;
 
 /// How the blocks of an image that is read are compressed.
 pub(super) enum Decompress {
     Gzip(Decompressor),
     Zstd(DCtx<'static>),
+    Xz,
+    Lz4,
 }
 
 impl fmt::Debug for Decompress {
@@ -16,6 +22,8 @@ impl fmt::Debug for Decompress {
         f.write_str(match self {
             Self::Gzip(_) => "Gzip",
             Self::Zstd(_) => "Zstd",
+            Self::Xz => "Xz",
+            Self::Lz4 => "Lz4",
         })
     }
 }
@@ -28,8 +36,8 @@ impl Decompress {
             6 => DCtx::try_create().map(Self::Zstd).ok_or("zstd (no memory)"),
             2 => Err("lzma"),
             3 => Err("lzo"),
-            4 => Err("xz"),
-            5 => Err("lz4"),
+            4 => Ok(Self::Xz),
+            5 => Ok(Self::Lz4),
             _ => Err("an unknown codec"),
         }
     }
@@ -40,6 +48,13 @@ impl Decompress {
         let size = match self {
             Self::Gzip(context) => context.zlib_decompress(from, &mut to).ok()?,
             Self::Zstd(context) => context.decompress(to.as_mut_slice(), from).ok()?,
+            Self::Xz => {
+                let mut stream = Stream::new_stream_decoder(XZ_MEMORY, 0).ok()?;
+                let status = stream.process(from, &mut to, Action::Finish).ok()?;
+                (status == Status::StreamEnd)
+                    .then(|| usize::try_from(stream.total_out()).ok())??
+            }
+            Self::Lz4 => lz4_flex::block::decompress_into(from, &mut to).ok()?,
         };
         to.truncate(size);
         Some(to)

@@ -234,8 +234,11 @@ impl Pipeline<'_> {
         writer: &mut DataWriter<W>,
     ) -> Result<(), ImageError> {
         let Self { plan, hashing, pool, watch } = self;
-        let mut codecs =
-            (0..plan.jobs).map(|_| Codec::new(plan.compression)).collect::<Result<Vec<_>, _>>()?;
+        // at most 1 MiB
+        let block = u32::try_from(plan.block).unwrap_or(u32::MAX);
+        let mut codecs = (0..plan.jobs)
+            .map(|_| Codec::new(plan.compression, block))
+            .collect::<Result<Vec<_>, _>>()?;
         let (reading, in_order) =
             Reading::new(sources, hashing, pool, plan.readers, watch.interrupt);
         let (jobs, work) = bounded(2 * plan.jobs);

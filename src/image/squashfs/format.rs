@@ -25,6 +25,10 @@ pub(super) const RUN_ENTRIES: usize = 256;
 /// A directory's size as `stat` shows it counts `.` and `..` as 3 bytes; so does the inode.
 pub(in crate::image) const DIRECTORY_EXTRA: u32 = 3;
 
+/// What a reader of lz4 must be told, as a stored metadata block: the legacy frame format, and not
+/// its high-compression kind. Source: Linux `fs/squashfs/lz4_wrapper.c`.
+pub(super) const LZ4_OPTIONS: [u8; 10] = [8, 0x80, 1, 0, 0, 0, 0, 0, 0, 0];
+
 const MAGIC: u32 = 0x7371_7368;
 
 /// Superblock flags.
@@ -36,6 +40,7 @@ pub(super) mod flag {
     pub(in super::super) const DUPLICATES: u16 = 0x40;
     pub(in super::super) const EXPORT: u16 = 0x80;
     pub(in super::super) const NO_XATTRS: u16 = 0x200;
+    pub(in super::super) const COMPRESSOR_OPTIONS: u16 = 0x400;
     pub(in super::super) const IDS_STORED: u16 = 0x800;
 }
 

@@ -22,7 +22,7 @@ use std::io::{Seek, Write};
 use std::num::NonZeroUsize;
 
 use self::data::{Data, DataWriter, Pipeline, Plan};
-use self::format::{NONE_64, PAD_BYTES, SUPERBLOCK_BYTES, Superblock, flag};
+use self::format::{LZ4_OPTIONS, NONE_64, PAD_BYTES, SUPERBLOCK_BYTES, Superblock, flag};
 use self::order::Survey;
 pub(super) use self::order::size_of_content;
 use self::output::Output;
@@ -75,6 +75,9 @@ impl SquashfsOptions {
         let mut flags = flag::ALWAYS_FRAGMENTS | flag::DUPLICATES | flag::NO_XATTRS;
         if self.export_table {
             flags |= flag::EXPORT;
+        }
+        if self.compression == Compression::Lz4 {
+            flags |= flag::COMPRESSOR_OPTIONS;
         }
         if self.compression == Compression::None {
             let stored = flag::INODES_STORED | flag::DATA_STORED;
@@ -154,9 +157,12 @@ pub(super) fn write_identified<W: Write + Seek>(
     let survey = Survey::of(rootfs)?;
     let mut out = Output::new(out, identity).map_err(ImageError::Write)?;
     out.write_all(&[0; SUPERBLOCK_BYTES]).map_err(ImageError::Write)?;
+    if options.compression == Compression::Lz4 {
+        out.write_all(&LZ4_OPTIONS).map_err(ImageError::Write)?;
+    }
     let (files, bytes) = (survey.planned.len() as u64, survey.bytes);
     watch.progress.stage("writing the image", Some(files), Some(bytes));
-    let (mut out, data) = write_data(rootfs, &survey, &plan, out, late, watch)?;
+    let (mut out, data) = write_data(rootfs, &survey, (&plan, options), out, late, watch)?;
     let superblock = write_tables(rootfs, &survey, &data, options, &mut out, watch)?;
     out.pad(PAD_BYTES).map_err(ImageError::Write)?;
     let (bytes, reached) = (out.position(), out.reached());
@@ -176,7 +182,7 @@ pub(super) fn write_identified<W: Write + Seek>(
 fn write_data<'a, W: Write + Seek>(
     rootfs: &Rootfs,
     survey: &Survey,
-    plan: &Plan,
+    (plan, options): (&Plan, &SquashfsOptions),
     out: Output<'a, W>,
     late: &mut LateContents,
     watch: Watch,
@@ -193,7 +199,7 @@ fn write_data<'a, W: Write + Seek>(
         line.run(Sources::Late(&documents), &mut packer, &mut writer)?;
     }
     if let Some(fragment) = packer.take_fragment() {
-        let mut codec = Codec::new(plan.compression)?;
+        let mut codec = Codec::new(plan.compression, options.block_bytes)?;
         writer.fragment(Packed::new(&mut codec, fragment, &pool)?, &pool)?;
     }
     Ok(writer.finish())
@@ -209,7 +215,7 @@ fn write_tables<W: Write + Seek>(
     watch: Watch,
 ) -> Result<Superblock, ImageError> {
     let inode_table = out.position();
-    let codec = Codec::new(options.compression)?;
+    let codec = Codec::new(options.compression, options.block_bytes)?;
     let mut tables = Tables::new(rootfs, survey, data, options.block_bytes, codec, &mut *out);
     if options.export_table {
         tables = tables.with_export();
@@ -217,7 +223,7 @@ fn write_tables<W: Write + Seek>(
     let written = tables.write(|| Ok(watch.interrupt.check()?))?;
     let directory_table = out.position();
     out.write_all(&written.directories).map_err(ImageError::Write)?;
-    let mut codec = Codec::new(options.compression)?;
+    let mut codec = Codec::new(options.compression, options.block_bytes)?;
     // without fragments this is the end of the directory table, where some readers look for it
     let fragments = data
         .fragments

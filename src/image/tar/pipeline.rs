@@ -80,7 +80,7 @@ pub(in crate::image) fn write_stream(
     }
     let (last, diff_id) = pieces.finish();
     let mut end = Vec::new();
-    Codec::new(options.compression)?.frame(&last, &mut end)?;
+    Codec::new(options.compression, 0)?.frame(&last, &mut end)?;
     sink.write(&end)?;
     let digest = Digest::from_bytes(sink.hasher.finalize().into());
     Ok(StreamWritten { size: sink.size, digest, diff_id })
@@ -111,7 +111,7 @@ impl Line<'_> {
         let pool = Pool::new(READ_BYTES);
         let jobs = options.jobs.get();
         let mut codecs =
-            (0..jobs).map(|_| Codec::new(options.compression)).collect::<Result<Vec<_>, _>>()?;
+            (0..jobs).map(|_| Codec::new(options.compression, 0)).collect::<Result<Vec<_>, _>>()?;
         let readers = options.readers.get();
         let (reading, queues) =
             Reading::new(sources, Hashing::Digests, &pool, readers, watch.interrupt);
