@@ -2,7 +2,8 @@
 //!
 //! Lmod writes the arguments of some commands between quotes as they are, and those of others
 //! with quotes, backslashes, tabs and line ends escaped; where such a text is no Lua, Lmod
-//! refuses the modulefile. So do we: the text is the same.
+//! refuses the modulefile. So do we: the text is the same (`said.tcl` makes it, for the commands
+//! of Lmod return it as well).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,37 +17,12 @@ pub(in super::super) struct Calls {
     pub(in super::super) lines: BTreeMap<u32, u32>,
 }
 
-/// How calls are written.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Style {
-    /// `load` or `unload`.
-    pub(super) mode: &'static str,
-    /// Path calls have modes, and priorities are numbers.
-    pub(super) modes: bool,
-    /// Priorities are numbers.
-    pub(super) numbers: bool,
-}
-
 impl Calls {
-    /// Adds what a record says.
-    pub(super) fn add(&mut self, style: Style, record: &[String]) {
-        let words: Vec<&str> = record.iter().map(String::as_str).collect();
-        match words.as_slice() {
-            ["call", function, words @ ..] => self.call(function, words),
-            ["modes", function, modes, words @ ..] => self.call_in_modes(function, modes, words),
-            ["path", function, modes, name, value, separator, priority] => {
-                let path = Path { function, modes, name, value, separator, priority };
-                self.path(style, &path);
-            }
-            ["long", function, text] => self.push(&format!("{function}([===[{text}]===])\n")),
-            ["puts", channel, text] => self.puts(style, channel, text),
-            ["complete", shell, name] => self.push(&format!("complete(\"{shell}\",\"{name}\")\n")),
-            ["complete", shell, name, words @ ..] => {
-                let words: Vec<String> = words.iter().map(|word| escape(trim(word))).collect();
-                let words = words.join(" ");
-                self.push(&format!("complete(\"{shell}\",\"{name}\",\"{words}\")\n"));
-            }
-            ["error", message, line] => self.error(message, line),
+    /// Adds what a record says: a text as it is, or an error and its line.
+    pub(super) fn add(&mut self, record: &[String]) {
+        match record {
+            [kind, text] if kind == "text" => self.push(text),
+            [kind, message, line] if kind == "error" => self.error(message, line),
             _ => {}
         }
     }
@@ -59,47 +35,6 @@ impl Calls {
 
     fn push(&mut self, text: &str) {
         self.text.push_str(text);
-    }
-
-    fn call(&mut self, function: &str, words: &[&str]) {
-        self.push(&format!("{function}({})\n", quoted(words)));
-    }
-
-    fn call_in_modes(&mut self, function: &str, modes: &str, words: &[&str]) {
-        if words.is_empty() {
-            self.push(&format!("{function}()\n"));
-        } else {
-            self.push(&format!("{function}{{{}, {}}}\n", mode_list(modes), quoted(words)));
-        }
-    }
-
-    fn path(&mut self, style: Style, path: &Path) {
-        let Path { function, modes, name, value, separator, priority } = path;
-        let quote = if style.numbers { "" } else { "\"" };
-        let mut text = format!(
-            "{function}{{\"{name}\",\"{value}\",delim=\"{separator}\",priority={quote}{priority}{quote}"
-        );
-        if style.modes {
-            let _ = write!(text, ",{}", mode_list(modes));
-        }
-        self.push(&text);
-        self.push("}\n");
-    }
-
-    fn puts(&mut self, style: Style, channel: &str, text: &str) {
-        match channel {
-            "stderr" => self.push(&format!("LmodMsgRaw([===[{text}]===])\n")),
-            "stdout" => {
-                let mode = style.mode;
-                self.push(&format!("execute{{cmd=[===[{text}]===],modeA={{\"{mode}\"}}}}\n"));
-            }
-            "prestdout" => self.push(&format!("io.stdout:write([===[{text}]===])\n")),
-            // Lmod takes what goes elsewhere for Lua.
-            _ => {
-                self.push(text);
-                self.push("\n");
-            }
-        }
     }
 
     fn error(&mut self, message: &str, line: &str) {
@@ -116,15 +51,6 @@ impl Calls {
     }
 }
 
-struct Path<'a> {
-    function: &'a str,
-    modes: &'a str,
-    name: &'a str,
-    value: &'a str,
-    separator: &'a str,
-    priority: &'a str,
-}
-
 /// A text as a Lua string, whatever it holds.
 pub(super) fn literal(text: &str) -> String {
     let mut literal = String::from("\"");
@@ -139,23 +65,7 @@ pub(super) fn literal(text: &str) -> String {
     literal
 }
 
-/// `modeA={"load","unload"}` for `load unload`.
-fn mode_list(modes: &str) -> String {
-    let modes: Vec<String> = modes.split_whitespace().map(|mode| format!("\"{mode}\"")).collect();
-    format!("modeA={{{}}}", modes.join(","))
-}
-
-fn quoted(words: &[&str]) -> String {
-    let words: Vec<String> =
-        words.iter().map(|word| format!("\"{}\"", escape(trim(word)))).collect();
-    words.join(",")
-}
-
-/// Lmod drops blanks and line ends after an argument.
-fn trim(word: &str) -> &str {
-    word.trim_end_matches(['\r', '\n', ' '])
-}
-
+/// A text between Lmod's quotes.
 pub(super) fn escape(word: &str) -> String {
     let mut escaped = String::with_capacity(word.len());
     for c in word.chars() {
@@ -172,42 +82,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_become_the_calls_that_lmod_evaluates() {
-        let now = Style { mode: "load", modes: true, numbers: true };
-        let then = Style { mode: "unload", modes: false, numbers: false };
-        for (style, record, want) in [
-            (now, &["call", "setenv", "X", "a \"b\" \\ \r\n"][..], r#"setenv("X","a \"b\" \\")"#),
-            (now, &["call", "purge"], "purge()"),
-            (now, &["modes", "load", "load unload", "a"], r#"load{modeA={"load","unload"}, "a"}"#),
-            (now, &["modes", "load", "normal"], "load()"),
-            (
-                now,
-                &["path", "prepend_path", "normal", "P", "/a", ":", "0"],
-                r#"prepend_path{"P","/a",delim=":",priority=0,modeA={"normal"}}"#,
-            ),
-            (
-                then,
-                &["path", "prepend_path", "normal", "P", "/a", ":", "0"],
-                r#"prepend_path{"P","/a",delim=":",priority="0"}"#,
-            ),
-            (then, &["puts", "stdout", "x"], r#"execute{cmd=[===[x]===],modeA={"unload"}}"#),
-            (now, &["puts", "file5", "x"], "x"),
-            (now, &["complete", "bash", "x", "-W", "a"], r#"complete("bash","x","-W a")"#),
-        ] {
-            let mut calls = Calls::default();
-            let record: Vec<String> = record.iter().map(|&word| word.to_owned()).collect();
-            calls.add(style, &record);
-            assert_eq!(calls.text.trim_end_matches('\n'), want);
-        }
-    }
-
-    #[test]
     fn an_error_knows_its_line_of_the_file() {
-        let style = Style { mode: "load", modes: true, numbers: true };
         let mut calls = Calls::default();
-        for record in [&["call", "purge"][..], &["error", "no \"such\"\nthing", "17"]] {
+        for record in [&["text", "purge()\n"][..], &["error", "no \"such\"\nthing", "17"]] {
             let record: Vec<String> = record.iter().map(|&word| word.to_owned()).collect();
-            calls.add(style, &record);
+            calls.add(&record);
         }
         assert_eq!(calls.text, "purge()\nLmodError(\"no \\\"such\\\"\\010thing\")\n");
         assert_eq!(calls.lines, BTreeMap::from([(2, 17)]));

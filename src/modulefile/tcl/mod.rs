@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use mlua::chunk::ChunkMode;
 
-use self::calls::{Style, escape};
+use self::calls::escape;
 use self::environment::{Known, must_be_given};
 use self::server::{Bounds, Failure, Question, Server, yes_or_no};
 use super::Event;
@@ -78,11 +78,6 @@ impl Evaluator<'_> {
         text: &[u8],
     ) -> mlua::Result<Calls> {
         let unloading = self.mode() == Mode::Unload;
-        let style = Style {
-            mode: if unloading { "unload" } else { "load" },
-            modes: self.rules.have(Feature::TclOptions),
-            numbers: self.rules.have(Feature::TclNumbers),
-        };
         let mut calls = Calls::default();
         if !self.is_path_usable(file) {
             let message = "Lmod cannot hand this path to Tcl: it has blanks or signs of the shell";
@@ -102,7 +97,8 @@ impl Evaluator<'_> {
                 }
                 Some("leak") => self.leak(&record),
                 Some("note") => self.note_command(&record)?,
-                _ => calls.add(style, &record),
+                Some("wrote") => self.note_write(&record),
+                _ => calls.add(&record),
             }
         }
         Ok(calls)
@@ -136,6 +132,7 @@ impl Evaluator<'_> {
                 }
                 Some("leak") => self.leak(&record),
                 Some("note") => self.note_command(&record)?,
+                Some("wrote") => self.note_write(&record),
                 _ => text.push_str(&rc_call(&record).unwrap_or_default()),
             }
         }
@@ -195,6 +192,13 @@ impl Evaluator<'_> {
             return Err(self.forbid_command(function, text));
         }
         Ok(())
+    }
+
+    /// Files are written in name only.
+    fn note_write(&self, record: &[String]) {
+        if let [_, function, text] = record {
+            self.shell_text(function, text.clone());
+        }
     }
 
     /// Whether the path survives on the command line that Lmod makes of it.

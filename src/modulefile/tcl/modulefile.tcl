@@ -128,10 +128,7 @@ proc ::command::extensions {args} {
 
 proc ::command::exit {{code 1}} { ::host::record call os.exit {*}[::host::again $code] }
 proc ::command::myBreak {args} { ::host::record call LmodBreak {} }
-proc ::command::initGA {} {
-    set ::host::records {}
-    set ::said::texts {}
-}
+proc ::command::initGA {} { ::host::forget }
 proc ::command::setPutMode {value} { return $value }
 proc ::command::showResults {} {}
 
@@ -172,6 +169,7 @@ proc ::command::system {args} {
     if {$::host::mode ne "load"} { return {} }
     set text [join $args]
     ::host::need_environment
+    if {[::host::since no-commands]} { ::host::refuse system $text }
     ::host::note system $text
     if {[catch {exec /bin/sh -c $text}]} { return [lindex $::errorCode 2] }
     return 0
@@ -183,8 +181,8 @@ proc ::command::uname {what} {
         machine { return $::tcl_platform(machine) }
         nodename - node { return [info hostname] }
         release { return $::tcl_platform(osVersion) }
-        domain { return [exec /bin/domainname] }
-        version { return [exec /bin/uname -v] }
+        domain { return [::host::run /bin/domainname] }
+        version { return [::host::run /bin/uname -v] }
         default { return {} }
     }
 }

@@ -27,6 +27,9 @@ namespace eval ::host {
     variable mode load
     variable identity
     array set identity {}
+    # How many there have been.
+    variable interpreters 0
+    variable seconds 0
 }
 
 # ---- words and lines
@@ -72,9 +75,32 @@ proc ::host::say_last {line} {
 proc ::host::record {kind args} {
     variable records
     variable mode
+    if {$mode eq "rc" || $kind in {failed leak note wrote}} {
+        lappend records [linsert $args 0 $kind]
+        return {}
+    }
+    set text [::said::text $kind $args]
+    # Lmod ends what is printed on its own.
+    if {$kind eq "puts"} {
+        ::said::add $text
+        append text \n
+        set said [::said::add \n]
+    } else {
+        set said [::said::add $text]
+    }
+    if {$kind ne "error"} {
+        set kind text
+        set args [list $text]
+    }
     lappend records [linsert $args 0 $kind]
-    if {$mode eq "rc"} { return {} }
-    return [::said::add $kind $args]
+    return $said
+}
+
+# Drops what has been said; what has been done stays done.
+proc ::host::forget {} {
+    variable records
+    variable ::said::texts {}
+    set records [lsearch -all -inline -regexp $records {^(note|wrote) }]
 }
 
 proc ::host::note {function text} {
@@ -95,7 +121,7 @@ proc ::host::again {text} {
     if {[regexp {^[A-Za-z0-9_./+@:=,%^~ -]*$} $text]} {
         return [regexp -inline -all {[^ ]+} $text]
     }
-    set reader [interp create]
+    set reader [new_guarded]
     interp eval $reader {
         proc ::tcl::words args {return $args}
         # No more variables than there are in Lmod's own procedure.
@@ -279,37 +305,27 @@ proc ::host::one_mode {modes} {
 # ---- running a file
 
 proc ::host::new_interpreter {pairs} {
-    set child [interp create]
+    set child [new_guarded]
     foreach {name command} $pairs { interp alias $child $name {} {*}$command }
-    # Where no list of a modulefile's own commands and namespaces shows them.
-    foreach {name command} {
-        exec ::host::note_exec
-        open ::host::note_open
-        interp ::host::note_interp
-        touch ::host::touch
-    } {
-        interp alias $child ::tcl::host_$name {} $command
-    }
+    # Where no list of a modulefile's own commands and namespaces shows it.
+    interp alias $child ::tcl::host_touch {} ::host::touch
     interp alias $child ::tcl::host_environment {} ::host::show_environment $child
-    interp eval $child {
-        trace add execution exec enter ::tcl::host_exec
-        trace add execution open enter ::tcl::host_open
-        trace add execution interp enter ::tcl::host_interp
-        trace add variable ::env {write unset} ::tcl::host_touch
-    }
+    interp eval $child {trace add variable ::env {write unset} ::tcl::host_touch}
     if {!$::host::complete} {
         interp eval $child {trace add variable ::env {read array} ::tcl::host_environment}
-    }
-    interp limit $child time -seconds [expr {[clock seconds] + $::host::seconds}]
-    if {[since no-commands]} {
-        interp alias $child exec {} ::host::refuse exec
-        interp alias $child system {} ::host::refuse system
-        interp hide $child open
-        interp alias $child open {} ::host::open_file $child
     }
     foreach {name value} [list ModuleTool Lmod ModuleToolVersion $::host::version] {
         interp eval $child [list set $name $value]
     }
+    return $child
+}
+
+# An interpreter that can do no harm, and ends in time.
+proc ::host::new_guarded {} {
+    variable interpreters
+    set child host[incr interpreters]
+    ::guard::create $child
+    interp limit $child time -seconds [expr {[clock seconds] + $::host::seconds}]
     return $child
 }
 
@@ -319,9 +335,10 @@ proc ::host::refuse {function args} {
     error "commands may not run"
 }
 
-proc ::host::open_file {child name args} {
-    if {[string index $name 0] eq "|"} { refuse open $name }
-    return [interp invokehidden $child open $name {*}$args]
+# Runs what a command of Lmod's own runs. The environment is the modulefile's.
+proc ::host::run {args} {
+    if {[since no-commands]} { refuse exec {*}$args }
+    return [exec {*}$args]
 }
 
 proc ::host::note_exec {command operation} {
@@ -329,15 +346,12 @@ proc ::host::note_exec {command operation} {
     note exec [join [lrange $command 1 end]]
 }
 
-proc ::host::note_open {command operation} {
-    set name [lindex $command 1]
-    if {[string index $name 0] ne "|"} { return }
-    need_environment
-    note open [string range $name 1 end]
+proc ::host::note_load {command operation} {
+    note load [join [lrange $command 1 end]]
 }
 
 # What an interpreter of the file's own does to the environment is not seen.
-proc ::host::note_interp {command operation} {
+proc ::host::note_interp {} {
     variable all_touched 1
     need_environment
 }

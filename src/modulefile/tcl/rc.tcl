@@ -46,7 +46,7 @@ proc ::rc::own {what command} {
     # A second question gets the name of Lmod's own variable.
     if {[info exists identity($what)]} { return ::g_states($what) }
     ::host::need_environment
-    set identity($what) [exec {*}$command]
+    set identity($what) [::host::run {*}$command]
     return $identity($what)
 }
 

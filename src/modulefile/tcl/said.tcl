@@ -46,26 +46,27 @@ proc ::said::error {message} {
     return "LmodError(\[===\[$::host::file: ($::host::full_name): $message\]===\])\n"
 }
 
-# Adds what a record stands for, and returns everything.
-proc ::said::add {kind words} {
-    variable texts
+# What Lmod writes for a record.
+proc ::said::text {kind words} {
     set rest [lrange $words 1 end]
     switch -- $kind {
-        call { lappend texts "[lindex $words 0]([quoted $rest])\n" }
+        call { return "[lindex $words 0]([quoted $rest])\n" }
         modes {
             set call [lindex $words 0]
-            if {[llength $words] > 2} {
-                set inner "[modes [lindex $words 1]], [quoted [lrange $words 2 end]]"
-                lappend texts "$call\{$inner\}\n"
-            } else {
-                lappend texts "${call}()\n"
-            }
+            if {[llength $words] < 3} { return "${call}()\n" }
+            return "$call\{[modes [lindex $words 1]], [quoted [lrange $words 2 end]]\}\n"
         }
-        path { lappend texts [path {*}$words] }
-        long { lappend texts "[lindex $words 0](\[===\[[lindex $words 1]\]===\])\n" }
-        puts { lappend texts [puts {*}$words] \n }
-        complete { lappend texts [complete {*}$words] }
-        error { lappend texts [error [lindex $words 0]] }
+        path { return [path {*}$words] }
+        long { return "[lindex $words 0](\[===\[[lindex $words 1]\]===\])\n" }
+        puts { return [puts {*}$words] }
+        complete { return [complete {*}$words] }
+        error { return [error [lindex $words 0]] }
     }
+}
+
+# Adds a text, and returns all.
+proc ::said::add {text} {
+    variable texts
+    lappend texts $text
     return $texts
 }

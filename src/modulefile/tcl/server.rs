@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use super::super::command::end_group;
 
 /// The program that it runs: our own. One command begins to listen; it never returns.
-const PROGRAM: [&str; 5] = [
+const PROGRAM: [&str; 6] = [
     include_str!("prelude.tcl"),
+    include_str!("guard.tcl"),
     include_str!("said.tcl"),
     include_str!("modulefile.tcl"),
     include_str!("rc.tcl"),
