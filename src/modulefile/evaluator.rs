@@ -301,10 +301,11 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A variable whose name begins with a dash comes first in what Lmod prints, and is an option
-    /// to the shell that evaluates it.
+    /// to the shell that evaluates it. Before a list come the counts of its elements.
     fn refuse_unprintable(&self) -> mlua::Result<()> {
         let state = self.state.borrow();
-        let name = state.set_names().find(|name| name.starts_with('-')).cloned();
+        let first = state.set_names().find(|(name, _)| name.starts_with('-'));
+        let name = first.filter(|(_, is_list)| !is_list).map(|(name, _)| name.clone());
         drop(state);
         match name {
             Some(name) => Err(self.refuse(format!(

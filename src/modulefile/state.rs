@@ -383,10 +383,10 @@ impl State {
         self.changes.push(Change { origin, variable, operation });
     }
 
-    /// Names of variables that have been used and are set.
-    pub(super) fn set_names(&self) -> impl Iterator<Item = &String> {
+    /// Names of variables that have been used and are set, and whether each is a list.
+    pub(super) fn set_names(&self) -> impl Iterator<Item = (&String, bool)> {
         let set = self.variables.iter().filter(|(_, tracked)| tracked.value.value().is_some());
-        set.map(|(name, _)| name)
+        set.map(|(name, tracked)| (name, tracked.value.is_list()))
     }
 
     /// Final values of all variables used, and the changes.

@@ -198,21 +198,172 @@ fn an_rc_file_that_fails_is_named_with_its_line() {
     assert!(error.to_string().contains("x/.modulerc, line 3"), "{error}");
 }
 
+/// Ways to a command, by `$F` as the file that it would make.
+const COMMANDS: [&str; 34] = [
+    "exec touch $F",
+    "system touch $F",
+    "open \"|touch $F\"",
+    "open \"|touch $F\" r+",
+    "uname version",
+    "load /no/such/library.so",
+    "socket localhost 1",
+    "catch {exec touch $F}; initGA",
+    "rename exec run; run touch $F",
+    "namespace eval x {namespace import ::exec; exec touch $::F}",
+    "namespace ensemble create -command x -map {run exec}; x run touch $F",
+    "apply {{} {::exec touch $::F} ::tcl}",
+    "coroutine x apply {{} {yield; exec touch $::F}}; x",
+    "oo::class create X {method run {} {exec touch $::F}}; X create x; x run",
+    "trace add execution pid enter {exec touch $::F;#}; pid",
+    "after 0 {exec touch $::F}; update",
+    "extensions {[exec touch $::env(MARK)]}",
+    "module load {[exec touch $::env(MARK)]}",
+    "exit {[interp create k; k eval {exec touch $::env(MARK)}]}",
+    "interp create k; k eval [list exec touch $F]",
+    "interp cre k; interp ev k [list exec touch $F]",
+    "interp create {}; {} eval [list exec touch $F]; exec x",
+    "interp create -- -safe; -safe eval [list exec touch $F]",
+    "interp create k; interp create {k l}; interp eval {k l} [list exec touch $F]",
+    "interp create k; k eval [list interp create l]; k eval [list l eval [list exec touch $F]]",
+    "interp create k; interp alias {} run k exec; run touch $F",
+    "interp create -safe k; k invokehidden exec touch $F",
+    "interp create -safe k; k invokehidden open \"|touch $F\"",
+    "interp create -safe k; k expose exec; k eval [list exec touch $F]",
+    "interp create -safe k; interp create {k l}; interp invokehidden {k l} exec touch $F",
+    "interp create -safe k; interp marktrusted k; k eval {interp create l}; \
+     interp eval {k l} [list exec touch $F]",
+    "::safe::interpCreate k; k invokehidden exec touch $F",
+    "interp limit {} time -seconds {}",
+    "interp invokehidden {} open \"|touch $F\"",
+];
+
+/// Those that are refused as such, and not noted.
+const HARMLESS: [&str; 2] = ["interp limit", "interp invokehidden"];
+
 #[test]
 fn no_command_runs_where_none_may() {
     if !tclsh_is_there() {
         return;
     }
-    for text in ["exec touch $env(MARK)", "system touch $env(MARK)", "open \"|touch $env(MARK)\""] {
-        let top = tree(&[("x/1", &format!("#%Module\ncatch {{{text}}}\nsetenv A 1\n"))]);
+    for text in COMMANDS {
+        for version in ["9.2.9", "8.6.19"] {
+            let file =
+                format!("#%Module\nset F $env(MARK)\ncatch {{{text}}} said\nsetenv A $said\n");
+            let top = tree(&[("x/1", &file)]);
+            let mut request = request(top.path(), &["x"]);
+            let mark = top.path().join("mark");
+            request.environment.insert("MARK".to_owned(), mark.display().to_string());
+            request.options.no_commands = true;
+            version.clone_into(&mut request.lmod_version);
+            match run(&request) {
+                Ok(evaluation) => {
+                    let said = evaluation.environment["A"].clone().unwrap_or_default();
+                    let refused = said.contains("inaccessible") || said.contains("invalid hidden");
+                    assert!(HARMLESS.iter().any(|one| text.starts_with(one)) && refused, "{text}");
+                }
+                // An older Lmod loads what is written there.
+                Err(error) if text.starts_with("module load") && version < "9" => {
+                    assert!(error.to_string().contains("no such module"), "{error}");
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(error.contains("none may run") && error.contains("x/1"), "{error}");
+                }
+            }
+            assert!(!mark.exists(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn no_interpreter_begins_with_what_a_modulefile_names() {
+    if !tclsh_is_there() {
+        return;
+    }
+    for text in [
+        "setenv TCL_LIBRARY $env(EVIL)\nmodule load y",
+        "set ::env(TCL_LIBRARY) $env(EVIL)\ninterp create k\nk eval {set a 1}\nmodule load y",
+    ] {
+        let top =
+            tree(&[("x/1", &format!("#%Module\n{text}\n")), ("y/1", "#%Module\nsetenv Y 1\n")]);
+        let (mark, evil) = (top.path().join("mark"), top.path().join("evil"));
+        std::fs::create_dir(&evil).unwrap();
+        std::fs::write(evil.join("init.tcl"), format!("exec touch {}\n", mark.display())).unwrap();
         let mut request = request(top.path(), &["x"]);
-        let mark = top.path().join("mark");
-        request.environment.insert("MARK".to_owned(), mark.display().to_string());
+        request.environment.insert("EVIL".to_owned(), evil.display().to_string());
         request.options.no_commands = true;
-        let error = run(&request).unwrap_err().to_string();
-        assert!(error.contains("none may run") && error.contains("x/1"), "{error}");
+        assert_eq!(run(&request).unwrap().environment["Y"].as_deref(), Some("1"), "{text}");
         assert!(!mark.exists(), "{text}");
     }
+}
+
+#[test]
+fn files_are_changed_in_name_only_and_that_is_listed() {
+    if !tclsh_is_there() {
+        return;
+    }
+    for (text, noted) in [
+        ("set f [open $F w]; chan puts $f x; close $f", "open $F"),
+        ("set f [open $F a]; chan puts $f x; close $f", "open $F"),
+        ("set f [open $F r+]; chan puts $f x; close $f", "open $F"),
+        ("set f [open $F {WRONLY TRUNC}]; close $f", "open $F"),
+        ("set f [open $D/new {RDWR CREAT EXCL} 0600]; close $f", "open $D/new"),
+        ("interp create k; k eval [list open $F w]", "open $F"),
+        ("interp create -safe k; close [interp invokehidden k open $F w]", "open $F"),
+        ("rename open o; close [o $F w]", "open $F"),
+        ("file delete $F", "file delete $F"),
+        ("file del -force $D", "file delete -force $D"),
+        ("::tcl::file::delete $F", "file delete $F"),
+        ("interp create k; k eval [list file delete $F]", "file delete $F"),
+        ("interp create -safe k; k invokehidden tcl:file:delete $F", "file delete $F"),
+        ("file rename -force -- $F $D/new", "file rename -force -- $F $D/new"),
+        ("file copy $F $D/new", "file copy $F $D/new"),
+        ("file mkdir $D/new", "file mkdir $D/new"),
+        ("file attributes $F -permissions 0600", "file attributes $F -permissions 0600"),
+        ("file mtime $F 5", "file mtime $F 5"),
+        ("file link $D/new $F", "file link $D/new $F"),
+        ("file link -hard $D/new $F", "file link -hard $D/new $F"),
+    ] {
+        let top = tree(&[
+            ("mf/x/1", &format!("#%Module\nset D $env(D)\nset F $D/file\n{text}\nsetenv A 1\n")),
+            ("d/file", "as it was"),
+        ]);
+        let directory = top.path().join("d");
+        let state = || {
+            let data = directory.join("file").metadata().unwrap();
+            let entries = std::fs::read_dir(&directory).unwrap().count();
+            (entries, data.modified().unwrap(), data.permissions())
+        };
+        let before = state();
+        for no_commands in [true, false] {
+            let mut request = request(&top.path().join("mf"), &["x"]);
+            request.environment.insert("D".to_owned(), directory.display().to_string());
+            request.options.no_commands = no_commands;
+            let evaluation = run(&request).unwrap();
+            assert_eq!(evaluation.environment["A"].as_deref(), Some("1"), "{text}");
+            let commands = evaluation.commands.iter();
+            let listed: Vec<String> =
+                commands.map(|one| format!("{} {}", one.function, one.text)).collect();
+            let name = directory.display().to_string();
+            let noted = noted.replace("$F", "$D/file").replace("$D", &name);
+            assert_eq!(listed, [noted], "{text}");
+            assert_eq!(std::fs::read(directory.join("file")).unwrap(), b"as it was", "{text}");
+            assert!(state() == before, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_temporary_file_is_none() {
+    if !tclsh_is_there() {
+        return;
+    }
+    let text = "#%Module\nset f [file tempfile name]\nchan puts $f x\nclose $f\n\
+                setenv A [file exists $name]\n";
+    let top = tree(&[("x/1", text)]);
+    let evaluation = run(&request(top.path(), &["x"])).unwrap();
+    assert_eq!(evaluation.environment["A"].as_deref(), Some("0"));
+    assert_eq!(evaluation.commands[0].function, "file tempfile");
 }
 
 /// What a `tclsh` is told in the course of loading so many modules, in bytes.

@@ -215,6 +215,29 @@ proc ::guard::interp_target {base name words} {
     error "target interpreter for alias \"$alias\" in path \"$path\" is not my descendant"
 }
 
+# ---- commands
+
+# Where no commands may run.
+proc ::host::refuse {function args} {
+    note $function [join $args]
+    error "commands may not run"
+}
+
+# Runs what a command of Lmod's own runs. The environment is the modulefile's.
+proc ::host::run {args} {
+    if {[since no-commands]} { refuse exec {*}$args }
+    return [exec {*}$args]
+}
+
+proc ::host::note_exec {command operation} {
+    need_environment
+    note exec [join [lrange $command 1 end]]
+}
+
+proc ::host::note_load {command operation} {
+    note load [join [lrange $command 1 end]]
+}
+
 # ---- files
 
 proc ::guard::write {function words} { ::host::record wrote $function [join $words] }

@@ -329,27 +329,6 @@ proc ::host::new_guarded {} {
     return $child
 }
 
-# Where no commands may run.
-proc ::host::refuse {function args} {
-    note $function [join $args]
-    error "commands may not run"
-}
-
-# Runs what a command of Lmod's own runs. The environment is the modulefile's.
-proc ::host::run {args} {
-    if {[since no-commands]} { refuse exec {*}$args }
-    return [exec {*}$args]
-}
-
-proc ::host::note_exec {command operation} {
-    need_environment
-    note exec [join [lrange $command 1 end]]
-}
-
-proc ::host::note_load {command operation} {
-    note load [join [lrange $command 1 end]]
-}
-
 # What an interpreter of the file's own does to the environment is not seen.
 proc ::host::note_interp {} {
     variable all_touched 1
