@@ -309,7 +309,7 @@ fn files_are_changed_in_name_only_and_that_is_listed() {
         ("set f [open $F {WRONLY TRUNC}]; close $f", "open $F"),
         ("set f [open $D/new {RDWR CREAT EXCL} 0600]; close $f", "open $D/new"),
         ("interp create k; k eval [list open $F w]", "open $F"),
-        ("interp create -safe k; close [interp invokehidden k open $F w]", "open $F"),
+        ("interp create -safe k; interp invokehidden k open $F w", "open $F"),
         ("rename open o; close [o $F w]", "open $F"),
         ("file delete $F", "file delete $F"),
         ("file del -force $D", "file delete -force $D"),
