@@ -369,7 +369,7 @@ foreach {name needs} {copy 1 rename 1 delete 0 mkdir 0} {
                 }
             }
         }
-        if {[llength $files]} { write "file $name" $files }
+        if {[llength $files]} { write "file $name" $words }
         return {}
     }]
 }
