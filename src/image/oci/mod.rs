@@ -1,6 +1,6 @@
 //! OCI images: a layout in a directory or an archive, and Docker's own archive.
 //!
-//! Layers are streams of tar ([`super::tar`]); a layer has what one reason brings or a few do, so
+//! Layers are streams of tar; a layer has what one reason brings or a few do, so
 //! that images which share software share its layers. No layer replaces anything of one below it.
 
 mod documents;
@@ -27,9 +27,9 @@ use crate::rootfs::Rootfs;
 pub struct OciOptions {
     /// The machine that the programs in it run on.
     pub architecture: Architecture,
-    /// Name in a docker archive; see [`reference`].
+    /// Name in a docker archive; see [`reference()`].
     pub repository: String,
-    /// Tag, by which a layout's images are told apart; see [`reference`].
+    /// Tag, by which a layout's images are told apart; see [`reference()`].
     pub tag: String,
     /// Who publishes it.
     pub author: String,
