@@ -175,9 +175,9 @@ impl Load {
     /// What real Lmod does, with what it says.
     pub(super) fn real(&self) -> (Outcome, String) {
         let lmod = self.lua.map_or_else(lmod, lmod_on).display().to_string();
-        // An Lmod that ends by a Lua error prints nothing.
+        // An Lmod that ends by a Lua error prints nothing; one of its loops takes more and more memory.
         let script = format!(
-            "text=$({lmod} bash load \"$@\"); eval \"$text\"; status=$?; \
+            "text=$(/usr/bin/timeout 60 {lmod} bash load \"$@\"); eval \"$text\"; status=$?; \
              test -n \"$text\" || status=1; unset text; \
              printf '%s\\0' $status; unset status; exec /usr/bin/env -0"
         );
