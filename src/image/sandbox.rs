@@ -14,7 +14,6 @@ use rustix::fs::{AtFlags, CWD, Mode, Timespec, Timestamps};
 use super::buffer::Pool;
 use super::source::{Ending, Hashing, Reading, Sources, is_zero};
 use super::tar::{Contents, Item, Select, Survey, survey, walk};
-use super::threads::{READER_STACK_BYTES, at_least_one};
 use super::{FileDigest, ImageError, LateContents, Watch};
 use crate::base::fs::PathContext as _;
 use crate::base::{Digest, Epoch};
@@ -69,11 +68,7 @@ fn read_ahead(
     thread::scope(|scope| {
         let reading = &reading;
         let _ending = Ending(reading);
-        let read = |_| {
-            let builder = thread::Builder::new().stack_size(READER_STACK_BYTES);
-            builder.spawn_scoped(scope, || reading.run())
-        };
-        at_least_one((0..readers).map(read))?;
+        reading.start(scope, readers)?;
         with(&mut Contents::new(queues, &pool))
     })
 }

@@ -11,16 +11,20 @@ use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::Digest as _;
 
 use super::buffer::{Buffer, Pool};
+use super::threads::at_least_one;
 use crate::base::Interrupt;
 use crate::base::fs::{PathContext as _, PathError};
 use crate::image::ImageError;
 use crate::rootfs::{Content, FileId, Rootfs};
 
+/// Readers keep little on their stacks, and there are many of them.
+const READER_STACK_BYTES: usize = 256 * 1024;
 /// Small files that are read and handed on together.
 const BATCH_FILES: usize = 16;
 
@@ -124,7 +128,7 @@ struct Claims {
 }
 
 impl<'a> Reading<'a> {
-    /// Reading of `sources`, ready for up to `readers` calls of [`Reading::run`]; the queues come
+    /// Reading of `sources`, for which up to `readers` may be started; the queues come
     /// out of the second value in order.
     pub(super) fn new(
         sources: Sources<'a>,
@@ -139,8 +143,23 @@ impl<'a> Reading<'a> {
         (Self { sources, hashing, block, pool, interrupt, claims }, in_order)
     }
 
+    /// Starts up to `count` readers, as many as the system lets us.
+    ///
+    /// # Errors
+    /// [`ImageError::Threads`] if there can be none.
+    pub(super) fn start<'scope>(
+        &'scope self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        count: usize,
+    ) -> Result<(), ImageError> {
+        at_least_one((0..count).map(|_| {
+            let builder = thread::Builder::new().stack_size(READER_STACK_BYTES);
+            builder.spawn_scoped(scope, || self.run())
+        }))
+    }
+
     /// One reader: claims and reads until nothing is left or nobody listens.
-    pub(super) fn run(&self) {
+    fn run(&self) {
         while let Some((files, queue)) = self.claim() {
             if let Err(error) = self.read(files, &queue) {
                 // the packer hears of it in order; where it is gone, it knows already

@@ -2,9 +2,6 @@
 
 use super::ImageError;
 
-/// Readers keep little on their stacks, and there are many of them.
-pub(super) const READER_STACK_BYTES: usize = 256 * 1024;
-
 /// Makes threads as far as the system lets us: limits on login nodes can be tight, and the bytes
 /// are the same with fewer.
 pub(super) fn at_least_one<T>(

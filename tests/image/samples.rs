@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use module_export::base::Epoch;
+use module_export::image::Compression;
 use module_export::rootfs::{Content, File, FileId, Metadata, Rootfs, Symlink};
 
 use super::tree::{IMPLIED, bytes, noise, path};
@@ -11,6 +12,15 @@ use super::tree::{IMPLIED, bytes, noise, path};
 pub(super) const BLOCK: usize = 128 * 1024;
 /// The same as an option.
 pub(super) const BLOCK_BYTES: u32 = 128 * 1024;
+
+/// Every compression of a squashfs, at a level that is quick.
+pub(super) const COMPRESSIONS: [Compression; 5] = [
+    Compression::Gzip(6),
+    Compression::Zstd(3),
+    Compression::Xz(1),
+    Compression::Lz4,
+    Compression::None,
+];
 
 /// Odd names, odd sizes, odd links.
 pub(super) fn odd_tree() -> (Rootfs, BTreeMap<FileId, Vec<u8>>) {

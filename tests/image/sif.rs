@@ -8,9 +8,10 @@ use std::process::Command;
 
 use module_export::base::{Digest, Epoch};
 use module_export::image::sif::{Architecture, SifOptions};
-use module_export::image::{Compression, Format, Written};
+use module_export::image::{Format, Written};
 use module_export::rootfs::{Content, File, Metadata, Rootfs, Symlink};
 
+use super::samples::COMPRESSIONS;
 use super::tools::{Mounted, is_root, run, skip, tool};
 use super::tree::{IMPLIED, assert_same, bytes, expected, on_disk, path};
 use super::write::{sif_options, write_format};
@@ -89,13 +90,7 @@ fn apptainer_runs_inspects_and_lists_our_sif() {
     let rootfs = busybox_rootfs(&busybox);
     let work = tempfile::tempdir().unwrap();
     fs::set_permissions(work.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    for compression in [
-        Compression::Gzip(6),
-        Compression::Zstd(3),
-        Compression::Xz(1),
-        Compression::Lz4,
-        Compression::None,
-    ] {
+    for compression in COMPRESSIONS {
         let image = work.path().join("image.sif");
         let mut options = sif_options();
         options.squashfs.compression = compression;

@@ -13,7 +13,7 @@ use module_export::image::squashfs::{Compression, SquashfsOptions, SquashfsWritt
 use module_export::image::{FileDigest, ImageError};
 use module_export::rootfs::{Content, FileId, Metadata, Node, Rootfs, Symlink};
 
-use super::samples::{BLOCK, BLOCK_BYTES, large_tree, odd_tree};
+use super::samples::{BLOCK, BLOCK_BYTES, COMPRESSIONS, large_tree, odd_tree};
 use super::tools::{Mounted, run, tool};
 use super::tree::{
     IMPLIED, Tree, assert_same, bytes, expected, noise, on_disk, path, scan, without_identity,
@@ -64,13 +64,7 @@ fn all_readers_agree(image: &Path, want: &Tree, work: &Path) {
 fn other_readers_find_an_odd_tree_as_it_was_written() {
     let (rootfs, late) = odd_tree();
     let want = expected(&rootfs, &late);
-    for compression in [
-        Compression::Gzip(6),
-        Compression::Zstd(3),
-        Compression::Xz(1),
-        Compression::Lz4,
-        Compression::None,
-    ] {
+    for compression in COMPRESSIONS {
         for (block_bytes, export_table) in [(BLOCK_BYTES, false), (4096, true), (1 << 20, false)] {
             let work = tempfile::tempdir().unwrap();
             let image = work.path().join("image.squashfs");

@@ -13,7 +13,7 @@ use crate::base::{Digest, Progress};
 use crate::image::buffer::Pool;
 use crate::image::codec::{Codec, Compression};
 use crate::image::source::{Ending, FileEnd, Hashing, Reading, Sources};
-use crate::image::threads::{READER_STACK_BYTES, at_least_one};
+use crate::image::threads::at_least_one;
 use crate::image::{FileDigest, ImageError, Watch};
 use crate::rootfs::FileId;
 
@@ -250,18 +250,14 @@ impl Pipeline<'_> {
             builder()
                 .spawn_scoped(scope, move || packer.run(&in_order, &jobs, &events))
                 .map_err(ImageError::Threads)?;
-            let read = |_| {
-                let builder = builder().stack_size(READER_STACK_BYTES);
-                builder.spawn_scoped(scope, || reading.run())
-            };
-            at_least_one((0..1).map(read))?;
+            reading.start(scope, 1)?;
             at_least_one(codecs.iter_mut().map(|codec| {
                 let work = work.clone();
                 builder().spawn_scoped(scope, move || compress(codec, &work, pool))
             }))?;
             drop(work);
             // there are many more of these, which may leave no room for others
-            let _ = at_least_one((1..plan.readers).map(read));
+            let _ = reading.start(scope, plan.readers - 1);
             for event in happening {
                 watch.interrupt.check()?;
                 writer.handle(event, pool, watch.progress)?;

@@ -3,7 +3,7 @@
 //!
 //! | part | decided by |
 //! |---|---|
-//! | data blocks and fragments, in tree order; late documents last | `data`, `pack`, `source` |
+//! | data blocks and fragments, in tree order; late documents last | `data`, `pack` |
 //! | inode table, directory table | `tables`, `listing` |
 //! | fragment table, export table, id table | `lookup` |
 //! | superblock, written last | `format` |

@@ -15,7 +15,7 @@ use crate::base::Digest;
 use crate::image::buffer::Pool;
 use crate::image::codec::{Codec, Compression};
 use crate::image::source::{Ending, Hashing, Reading, Sources};
-use crate::image::threads::{READER_STACK_BYTES, at_least_one};
+use crate::image::threads::at_least_one;
 use crate::image::{FileDigest, ImageError, LateContents, Watch};
 use crate::rootfs::Rootfs;
 
@@ -134,17 +134,14 @@ impl Line<'_> {
                     Sources::Late(documents) => build.late(rootfs, survey, documents),
                 })
                 .map_err(ImageError::Threads)?;
-            let read = |_| {
-                let builder = builder().stack_size(READER_STACK_BYTES);
-                builder.spawn_scoped(scope, || reading.run())
-            };
-            at_least_one((0..1).map(read))?;
+            reading.start(scope, 1)?;
             at_least_one(codecs.iter_mut().map(|codec| {
                 let work = work.clone();
                 builder().spawn_scoped(scope, move || compress(codec, &work))
             }))?;
             drop(work);
-            let _ = at_least_one((1..readers).map(read));
+            // there are many more of these, which may leave no room for others
+            let _ = reading.start(scope, readers - 1);
             for event in happening {
                 watch.interrupt.check()?;
                 sink.take(&event, watch)?;
