@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{AssembleError, Assembly};
 use crate::base::Digest;
 use crate::environment::leak;
-use crate::rootfs::{FileId, Node, Rootfs};
+use crate::rootfs::{FileId, Node, Rootfs, SpecialKind};
 
 pub(super) fn json<T: Serialize>(document: &T) -> Result<String, AssembleError> {
     Ok(serde_json::to_string_pretty(document)? + "\n")
@@ -23,7 +23,7 @@ pub(super) fn environment(assembly: &Assembly) -> Result<String, AssembleError> 
     }))
 }
 
-/// `files.jsonl`: a line per file and link in byte order of the path. `digest` gives a file's size
+/// `files.jsonl`: a line per file, link, FIFO and socket in byte order of the path. `digest` gives a file's size
 /// and SHA-256; files without one (the list itself) are left out.
 #[must_use]
 pub fn file_list(rootfs: &Rootfs, digest: impl Fn(FileId) -> Option<(u64, Digest)>) -> Vec<u8> {
@@ -31,6 +31,16 @@ pub fn file_list(rootfs: &Rootfs, digest: impl Fn(FileId) -> Option<(u64, Digest
     rootfs.walk(|path, node| {
         let line = match node {
             Node::Directory(_) => return,
+            Node::Special(special) => with_path(
+                path.as_bytes(),
+                json!({
+                    "kind": match special.kind {
+                        SpecialKind::Fifo => "fifo",
+                        SpecialKind::Socket => "socket",
+                    },
+                    "reason": &*special.reason,
+                }),
+            ),
             Node::Symlink(link) => with_path(
                 path.as_bytes(),
                 json!({

@@ -78,10 +78,10 @@ fn reasons(rootfs: &Rootfs) -> BTreeSet<String> {
         }
     };
     rootfs.files().iter().for_each(|file| add(&file.reason));
-    rootfs.walk(|_, node| {
-        if let Node::Symlink(link) = node {
-            add(&link.reason);
-        }
+    rootfs.walk(|_, node| match node {
+        Node::Symlink(link) => add(&link.reason),
+        Node::Special(special) => add(&special.reason),
+        Node::Directory(_) | Node::File(_) => {}
     });
     reasons
 }

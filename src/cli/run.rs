@@ -71,7 +71,7 @@ fn unpacked_size(image: &Image, interrupt: &Interrupt) -> Result<ByteSize, Image
             FoundKind::File(_) if found.links > 1 && !linked.insert(found.inode) => 0,
             FoundKind::File(file) => file.size().div_ceil(BLOCK).saturating_mul(BLOCK),
             FoundKind::Directory => BLOCK,
-            FoundKind::Symlink(_) | FoundKind::Special => 0,
+            FoundKind::Symlink(_) | FoundKind::Special(_) | FoundKind::Device => 0,
         };
         bytes = bytes.saturating_add(size);
         Ok(())

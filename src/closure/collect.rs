@@ -12,7 +12,8 @@ use super::policy::{Kind, Policy};
 use super::{BindPoint, Closure, ClosureError, Installation, Omission, Reason, Request};
 use crate::base::{Epoch, Interrupt, Progress};
 use crate::rootfs::{
-    Content, File, FileId, ImagePath, Metadata, Resolved, Rootfs, RootfsError, Symlink, image_path,
+    Content, File, FileId, ImagePath, Metadata, Resolved, Rootfs, RootfsError, Special,
+    SpecialKind, Symlink, image_path,
 };
 use crate::stack::Eessi;
 
@@ -230,6 +231,28 @@ impl<'a> Collector<'a> {
             }
             other => once(other.map(|_| ()))?,
         }
+        Ok(true)
+    }
+
+    /// Adds the FIFO or socket at `path`, which nobody wants unasked; returns whether it is one.
+    pub(super) fn add_special(
+        &mut self,
+        path: &Path,
+        reason: &Reason,
+    ) -> Result<bool, ClosureError> {
+        let Some(real) = self.follow(path, reason)? else { return Ok(false) };
+        let Some(metadata) = self.examine(&real)? else { return Ok(false) };
+        let kind = match metadata.file_type() {
+            kind if kind.is_fifo() => SpecialKind::Fifo,
+            kind if kind.is_socket() => SpecialKind::Socket,
+            _ => return Ok(false),
+        };
+        let at = self.image(&real)?;
+        let metadata = Metadata {
+            mode: normal_mode(metadata.mode()),
+            mtime: Epoch::clamped(metadata.mtime()),
+        };
+        once(self.rootfs.add_special(&at, Special { metadata, kind, reason: reason.clone() }))?;
         Ok(true)
     }
 

@@ -227,6 +227,9 @@ fn add_reached(
 fn include(collector: &mut Collector<'_>, paths: &[PathBuf]) -> Result<(), ClosureError> {
     for path in paths {
         let reason: Reason = format!("include:{}", path.display()).into();
+        if path.is_absolute() && collector.add_special(path, &reason)? {
+            continue;
+        }
         if !path.is_absolute() || !collector.add(path, &reason)? {
             let source = std::fs::metadata(path).err().unwrap_or_else(|| {
                 std::io::Error::other("it is left out, cannot be read, or is no file or directory of an absolute path")

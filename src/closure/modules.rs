@@ -106,7 +106,7 @@ pub(super) fn installations(
             match collector.image(&real).ok().and_then(|at| collector.rootfs.get(&at)) {
                 Some(Node::Directory(directory)) => files_below(directory, &mut files),
                 Some(Node::File(id)) => files.push(*id),
-                Some(Node::Symlink(_)) | None => {}
+                Some(Node::Symlink(_) | Node::Special(_)) | None => {}
             }
         }
         let names = u64::try_from(files.len()).unwrap_or(u64::MAX);
@@ -130,7 +130,7 @@ fn files_below(directory: &Directory, files: &mut Vec<FileId>) {
         match node {
             Node::Directory(below) => files_below(below, files),
             Node::File(id) => files.push(*id),
-            Node::Symlink(_) => {}
+            Node::Symlink(_) | Node::Special(_) => {}
         }
     }
 }

@@ -109,6 +109,7 @@ impl Repository {
         let path = self.at(path);
         match closure.rootfs.get(&image_path(&path).unwrap()) {
             None => "-".to_owned(),
+            Some(Node::Special(special)) => format!("{:?}", special.kind),
             Some(Node::Directory(directory)) => format!("d {:o}", directory.metadata.mode),
             Some(Node::Symlink(link)) => {
                 let target = std::str::from_utf8(&link.target).unwrap();
@@ -374,11 +375,17 @@ fn files_are_added_and_left_out_on_request() {
     fs::create_dir_all(outside.join("real")).unwrap();
     fs::write(outside.join("real/file"), b"").unwrap();
     symlink("real", outside.join("link")).unwrap();
-    let file = outside.join("link/file");
-    let closure = repository.resolve(std::slice::from_ref(&file), &["doc".to_owned()]).unwrap();
+    for fifo in ["fifo", "real/fifo"] {
+        let mode = rustix::fs::Mode::from_raw_mode(0o666);
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, outside.join(fifo), kind, mode, 0).unwrap();
+    }
+    let include = ["link", "fifo"].map(|name| outside.join(name));
+    let closure = repository.resolve(&include, &["doc".to_owned()]).unwrap();
     let node = |name: &str| repository.node(&closure, outside.join(name).to_str().unwrap());
     assert_eq!(node("link"), "l real");
     assert!(node("real/file").starts_with("f 644 include:"), "{}", node("real/file"));
+    assert_eq!((node("fifo"), node("real/fifo")), ("Fifo".to_owned(), "-".to_owned()));
     assert_eq!(repository.node(&closure, &format!("{prefix}/share/doc")), "-");
     let omission = "$R/$SOFTWARE/software/A/1/share/doc left out on request".to_owned();
     assert!(repository.omissions(&closure).contains(&omission));

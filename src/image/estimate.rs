@@ -33,7 +33,7 @@ pub fn estimate_bytes(rootfs: &Rootfs, format: Format) -> u64 {
         let name = path.split().map_or(0, |(_, name)| name.len());
         let target = match node {
             Node::Symlink(link) => link.target.len(),
-            Node::Directory(_) | Node::File(_) => 0,
+            Node::Directory(_) | Node::File(_) | Node::Special(_) => 0,
         };
         bytes = bytes.saturating_add(entry + (2 * name + target) as u64);
     });

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use rustix::fs::{AtFlags, CWD, Mode, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps};
 
 use super::buffer::Pool;
 use super::source::{Ending, Hashing, Reading, Sources, is_zero};
@@ -17,7 +17,7 @@ use super::tar::{Contents, Item, Select, Survey, survey, walk};
 use super::{FileDigest, ImageError, LateContents, Watch};
 use crate::base::fs::PathContext as _;
 use crate::base::{Digest, Epoch};
-use crate::rootfs::{FileId, Metadata, Rootfs};
+use crate::rootfs::{FileId, Metadata, Rootfs, Special, SpecialKind};
 
 /// Bytes that a reader hands on at once.
 const READ_BYTES: usize = 128 * 1024;
@@ -110,6 +110,7 @@ impl Sandbox<'_> {
                 Item::HardLink(_, first) => {
                     std::fs::hard_link(self.at(first), &path).at("make", &path)?;
                 }
+                Item::Special(special) => make_special(&path, special)?,
                 Item::File(id) => {
                     let digest = self.file(&path, id, contents)?;
                     if let Some(slot) = digests.get_mut(id.index()) {
@@ -185,6 +186,18 @@ fn finish_file(file: &File, path: &Path, metadata: Metadata) -> Result<(), Image
     let mode = Mode::from_raw_mode(u32::from(metadata.mode));
     rustix::fs::fchmod(file, mode).at("set the mode of", path)?;
     Ok(rustix::fs::futimens(file, &times(metadata.mtime)).at("set the time of", path)?)
+}
+
+/// Makes a FIFO or a socket's name, which anybody may.
+pub(super) fn make_special(path: &Path, special: &Special) -> Result<(), ImageError> {
+    let kind = match special.kind {
+        SpecialKind::Fifo => FileType::Fifo,
+        SpecialKind::Socket => FileType::Socket,
+    };
+    let mode = Mode::from_raw_mode(u32::from(special.metadata.mode));
+    rustix::fs::mknodat(CWD, path, kind, Mode::empty(), 0).at("make", path)?;
+    rustix::fs::chmod(path, mode).at("set the mode of", path)?;
+    set_time(path, special.metadata.mtime)
 }
 
 /// Sets the time of what `path` names itself, link or not.

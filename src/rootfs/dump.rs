@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Content, ImagePath, Metadata, Node, Rootfs};
+use super::{Content, ImagePath, Metadata, Node, Rootfs, SpecialKind};
 
 impl Rootfs {
     /// One line a node in the order of [`Rootfs::walk`]: mode, mtime, path, and what is there.
@@ -16,6 +16,13 @@ impl Rootfs {
                 let target =
                     format!(" -> {}", String::from_utf8_lossy(&link.target).escape_debug());
                 line(&mut text, 'l', Metadata { mode: 0o777, mtime: link.mtime }, path, &target);
+            }
+            Node::Special(special) => {
+                let kind = match special.kind {
+                    SpecialKind::Fifo => 'p',
+                    SpecialKind::Socket => 's',
+                };
+                line(&mut text, kind, special.metadata, path, "");
             }
             Node::File(id) => {
                 let file = self.file(*id);

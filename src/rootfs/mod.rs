@@ -70,6 +70,26 @@ pub struct Symlink {
     pub reason: Arc<str>,
 }
 
+/// A FIFO or a socket: a name by which programs meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Special {
+    /// Mode and time.
+    pub metadata: Metadata,
+    /// Which of them it is.
+    pub kind: SpecialKind,
+    /// Why it is there; see [`File::reason`].
+    pub reason: Arc<str>,
+}
+
+/// What a [`Special`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpecialKind {
+    /// A named pipe.
+    Fifo,
+    /// A socket's name.
+    Socket,
+}
+
 /// A named thing in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
@@ -79,6 +99,8 @@ pub enum Node {
     File(FileId),
     /// A symbolic link.
     Symlink(Symlink),
+    /// A FIFO or a socket.
+    Special(Special),
 }
 
 /// A directory: names in byte order.
@@ -223,7 +245,15 @@ impl Rootfs {
         self.insert(path, Node::Symlink(link))
     }
 
-    /// Changes metadata of every directory, file and link by `change(is_directory, metadata)`
+    /// Puts a FIFO or a socket at `path`.
+    ///
+    /// # Errors
+    /// As [`Rootfs::add_file`].
+    pub fn add_special(&mut self, path: &ImagePath, special: Special) -> Result<(), RootfsError> {
+        self.insert(path, Node::Special(special))
+    }
+
+    /// Changes metadata of everything in the tree by `change(is_directory, metadata)`
     /// (links: only the time counts). For clamping times once all is in place.
     pub fn map_metadata(&mut self, mut change: impl FnMut(bool, Metadata) -> Metadata) {
         fn below(directory: &mut Directory, change: &mut impl FnMut(bool, Metadata) -> Metadata) {
@@ -234,6 +264,9 @@ impl Rootfs {
                     Node::Symlink(link) => {
                         link.mtime =
                             change(false, Metadata { mode: 0o777, mtime: link.mtime }).mtime;
+                    }
+                    Node::Special(special) => {
+                        special.metadata = change(false, special.metadata);
                     }
                     Node::File(_) => {}
                 }

@@ -67,9 +67,9 @@ impl Rootfs {
                     }
                     todo.extend(components(&link.target).rev());
                 }
-                Some(Node::File(_)) if todo.is_empty() => at = next,
+                Some(Node::File(_) | Node::Special(_)) if todo.is_empty() => at = next,
                 Some(Node::Directory(_)) => at = next,
-                Some(Node::File(_)) | None => {
+                Some(Node::File(_) | Node::Special(_)) | None => {
                     let up = |at: &ImagePath| at.split().map_or_else(ImagePath::root, |(up, _)| up);
                     let rest = todo.iter().rev();
                     return End::Outside(rest.fold(next, |at, name| match &name[..] {

@@ -7,14 +7,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use module_export::base::{Interrupt, Silent};
+use module_export::base::{Epoch, Interrupt, Silent};
 use module_export::image::read::unpack;
 use module_export::image::{Compression, Format, ImageOptions};
-use module_export::rootfs::{File, FileId, Rootfs};
+use module_export::rootfs::{File, FileId, Metadata, Rootfs, Special, SpecialKind};
 use serde_json::Value;
 
 use super::read::ours;
 use super::samples::odd_tree;
+use super::squashfs::unsquashed;
 use super::tools::{is_root, run, skip, tool};
 use super::tree::{IMPLIED, assert_same, bytes, expected, on_disk, path};
 use super::write::{image_options, sif_options, try_write};
@@ -87,6 +88,33 @@ fn a_sandbox_is_the_tree() {
     assert_same(&on_disk(&root), &expected(&rootfs, &documents), "sandbox");
     assert!(written.digest.is_none() && written.size > 1 << 20);
     assert!(fs::metadata(root.join("zero")).unwrap().blocks() < 100, "holes stay holes");
+}
+
+#[test]
+fn a_socket_lies_in_file_systems_and_is_refused_by_archives() {
+    let work = tempfile::tempdir().unwrap();
+    let mut rootfs = Rootfs::new(IMPLIED);
+    let metadata = Metadata { mode: 0o600, mtime: Epoch::from_seconds(7) };
+    let socket = Special { metadata, kind: SpecialKind::Socket, reason: "t:".into() };
+    rootfs.add_special(&path("/run/socket"), socket).unwrap();
+    for format in [Format::Squashfs, Format::Sandbox] {
+        let image = work.path().join(format!("{format}.img"));
+        try_write(&image, &rootfs, format, &options(format, 1), &BTreeMap::new()).unwrap();
+        let shown = if format == Format::Squashfs {
+            unsquashed(&image, &work.path().join("unsquashed"))
+        } else {
+            Some(on_disk(&image))
+        };
+        let Some(shown) = shown else { continue };
+        assert_same(&shown, &expected(&rootfs, &BTreeMap::new()), "a socket");
+    }
+    for format in [Format::Tar, Format::OciArchive, Format::DockerArchive] {
+        let image = work.path().join(format!("{format}.img"));
+        let options = options(format, 1);
+        let error = try_write(&image, &rootfs, format, &options, &BTreeMap::new()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("run/socket") && text.contains("no sockets"), "{text}");
+    }
 }
 
 /// What our reader shows, without a root that streams have no entry for.

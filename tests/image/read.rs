@@ -14,7 +14,7 @@ use module_export::rootfs::{Metadata, Rootfs, Symlink};
 use super::samples::{large_tree, odd_tree};
 use super::squashfs::write_to;
 use super::tools::{run, tool};
-use super::tree::{IMPLIED, Shown, Tree, assert_same, bytes, expected, on_disk, path};
+use super::tree::{IMPLIED, Shown, Tree, assert_same, bytes, expected, kind_name, on_disk, path};
 
 /// What our reader shows of an image.
 pub(crate) fn ours(image: &Path) -> Result<Tree, ImageError> {
@@ -27,7 +27,8 @@ pub(crate) fn ours(image: &Path) -> Result<Tree, ImageError> {
         let shown = match &found.kind {
             FoundKind::Directory => Shown::Directory(mode, time),
             FoundKind::Symlink(target) => Shown::Symlink(time, target.escape_ascii().to_string()),
-            FoundKind::Special => Shown::Special,
+            FoundKind::Special(kind) => Shown::Special(mode, time, kind_name(*kind)),
+            FoundKind::Device => Shown::Device,
             FoundKind::File(file) => {
                 let mut content = Vec::new();
                 image.copy(file, |chunk| {
@@ -68,6 +69,8 @@ pub(crate) fn theirs(image: &Path) -> Tree {
                 let digest = Digest::of(&content);
                 Shown::File(mode, time, 0, content.len() as u64, digest, String::new())
             }
+            backhand::InnerNode::NamedPipe => Shown::Special(mode, time, "fifo"),
+            backhand::InnerNode::Socket => Shown::Special(mode, time, "socket"),
             other => panic!("{other:?}"),
         };
         tree.insert(name(&node.fullpath), shown);
@@ -239,7 +242,7 @@ fn setuid_bits_are_not_unpacked() {
     let tree = on_disk(&out);
     let mode = |name: &str| match tree[name] {
         Shown::File(mode, ..) | Shown::Directory(mode, _) => mode,
-        Shown::Symlink(..) | Shown::Special => 0,
+        Shown::Symlink(..) | Shown::Special(..) | Shown::Device => 0,
     };
     assert_eq!((mode("/sub/file"), mode("/shut"), mode("/shut/in")), (0o755, 0o500, 0o644));
 }

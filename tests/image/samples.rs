@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use module_export::base::Epoch;
 use module_export::image::Compression;
-use module_export::rootfs::{Content, File, FileId, Metadata, Rootfs, Symlink};
+use module_export::rootfs::{
+    Content, File, FileId, Metadata, Rootfs, Special, SpecialKind, Symlink,
+};
 
 use super::tree::{IMPLIED, bytes, noise, path};
 
@@ -61,6 +63,9 @@ pub(super) fn odd_tree() -> (Rootfs, BTreeMap<FileId, Vec<u8>>) {
         let link = Symlink { mtime: Epoch::from_seconds(5), target, reason: "t:".into() };
         rootfs.add_symlink(&path(name), link).unwrap();
     }
+    let metadata = Metadata { mode: 0o640, mtime: Epoch::from_seconds(6) };
+    let fifo = Special { metadata, kind: SpecialKind::Fifo, reason: "t:".into() };
+    rootfs.add_special(&path("/odd/fifo"), fifo).unwrap();
     let deep = "/deep".to_owned() + &"/d".repeat(300) + "/file";
     rootfs.add_file(&path(deep), bytes("deep")).unwrap();
     rootfs.add_directory(&path("/none"), Metadata { mode: 0o700, ..IMPLIED }).unwrap();

@@ -5,12 +5,13 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
 use module_export::base::{Digest, Epoch, fs::sorted_dir};
 use module_export::rootfs::{
-    Content, Directory, File, FileId, ImagePath, Metadata, Node, Rootfs, Symlink,
+    Content, Directory, File, FileId, ImagePath, Metadata, Node, Rootfs, Special, SpecialKind,
+    Symlink,
 };
 
 /// Metadata of directories that nobody named.
@@ -25,8 +26,10 @@ pub(crate) enum Shown {
     File(u16, u32, u64, u64, Digest, String),
     /// Time, target.
     Symlink(u32, String),
-    /// A device, FIFO or socket, which we never write.
-    Special,
+    /// Mode, time, kind.
+    Special(u16, u32, &'static str),
+    /// A device, which we never write.
+    Device,
 }
 
 impl Shown {
@@ -44,7 +47,8 @@ impl fmt::Debug for Shown {
                 write!(f, "- {mode:04o} {time} {links} {size} {:.8} {first}", digest.to_string())
             }
             Self::Symlink(time, target) => write!(f, "l {time} {target}"),
-            Self::Special => write!(f, "special"),
+            Self::Special(mode, time, kind) => write!(f, "{kind} {mode:04o} {time}"),
+            Self::Device => write!(f, "device"),
         }
     }
 }
@@ -74,6 +78,14 @@ pub(crate) fn assert_same(got: &Tree, want: &Tree, reader: &str) {
     }
     differences.truncate(20);
     assert!(differences.is_empty(), "{reader}:\n{}", differences.join("\n"));
+}
+
+/// What a FIFO or socket is shown as.
+pub(crate) const fn kind_name(kind: SpecialKind) -> &'static str {
+    match kind {
+        SpecialKind::Fifo => "fifo",
+        SpecialKind::Socket => "socket",
+    }
 }
 
 fn shown_name(bytes: &[u8]) -> String {
@@ -111,6 +123,10 @@ pub(crate) fn expected(rootfs: &Rootfs, late: &BTreeMap<FileId, Vec<u8>>) -> Tre
             Node::Symlink(link) => {
                 let target = shown_name(&link.target);
                 tree.insert(name, Shown::Symlink(link.mtime.seconds(), target));
+            }
+            Node::Special(Special { metadata, kind, .. }) => {
+                let (mode, time) = (metadata.mode, metadata.mtime.seconds());
+                tree.insert(name, Shown::Special(mode, time, kind_name(*kind)));
             }
             Node::File(id) => names.entry(*id).or_default().push(path.clone()),
         }
@@ -159,6 +175,10 @@ fn show(at: &Path, name: &[u8], tree: &mut Tree, first: &mut BTreeMap<u64, Strin
         assert_eq!(size, found.size());
         let first = first.entry(found.ino()).or_insert_with(|| shown.clone()).clone();
         tree.insert(shown, Shown::File(mode, time, found.nlink(), size, digest, first));
+    } else if found.file_type().is_fifo() {
+        tree.insert(shown, Shown::Special(mode, time, "fifo"));
+    } else if found.file_type().is_socket() {
+        tree.insert(shown, Shown::Special(mode, time, "socket"));
     } else {
         assert!(found.is_dir(), "{shown}");
         tree.insert(shown, Shown::Directory(mode, time));

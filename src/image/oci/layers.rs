@@ -36,6 +36,7 @@ impl LayerPlan {
         let reason = match node {
             Node::File(id) => &rootfs.file(*id).reason,
             Node::Symlink(link) => &link.reason,
+            Node::Special(special) => &special.reason,
             Node::Directory(_) => return self.titles.len() - 1,
         };
         self.of_reason.get(&**reason).copied().unwrap_or(self.titles.len() - 1)

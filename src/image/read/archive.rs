@@ -12,7 +12,7 @@ use super::tree::{Kind, Place, Tree};
 use crate::base::fs::PathContext as _;
 use crate::base::{Digest, Epoch};
 use crate::image::ImageError;
-use crate::rootfs::Metadata;
+use crate::rootfs::{Metadata, SpecialKind};
 
 /// No manifest, config or index is longer, in bytes.
 const LONGEST_DOCUMENT: u64 = 64 << 20;
@@ -221,7 +221,8 @@ fn add_entry<R: Read>(
         }
         EntryType::Symlink => Kind::Symlink(target()),
         EntryType::Link => return tree.link(name, &target()),
-        EntryType::Block | EntryType::Char | EntryType::Fifo => Kind::Special,
+        EntryType::Fifo => Kind::Special(SpecialKind::Fifo),
+        EntryType::Block | EntryType::Char => Kind::Device,
         other => {
             return Err(broken(path, &format!("an entry of the unknown type {other:?}")));
         }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::tree::{Kind, Place, Tree};
 use crate::base::Epoch;
 use crate::base::fs::{PathContext as _, sorted_dir};
 use crate::image::ImageError;
-use crate::rootfs::Metadata;
+use crate::rootfs::{Metadata, SpecialKind};
 
 /// What images have at their root.
 const MARKS: [&str; 2] = [".module-export", ".singularity.d"];
@@ -49,8 +49,12 @@ pub(super) fn read(top: &Path) -> Result<Tree, ImageError> {
                 }
                 first.insert(identity, inside.clone());
                 Kind::File(Place::Host(path), found.len())
+            } else if found.file_type().is_fifo() {
+                Kind::Special(SpecialKind::Fifo)
+            } else if found.file_type().is_socket() {
+                Kind::Special(SpecialKind::Socket)
             } else {
-                Kind::Special
+                Kind::Device
             };
             tree.put(&inside, metadata_of(&found), kind)?;
         }

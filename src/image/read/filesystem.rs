@@ -12,7 +12,7 @@ use crate::image::ImageError;
 use crate::image::squashfs::format::{
     DATA_STORED, DIRECTORY_EXTRA, METADATA_BYTES, METADATA_STORED, NONE_32, SUPERBLOCK_BYTES,
 };
-use crate::rootfs::Metadata;
+use crate::rootfs::{Metadata, SpecialKind};
 
 /// Metadata blocks kept: 2 MiB.
 const KEPT_METADATA: usize = 256;
@@ -58,14 +58,11 @@ pub(super) struct Inode {
 /// What an inode is of.
 #[derive(Debug)]
 pub(super) enum Kind {
-    Directory {
-        listing: Reference,
-        bytes: u32,
-    },
+    Directory { listing: Reference, bytes: u32 },
     File(Content),
     Symlink(Vec<u8>),
-    /// Device, FIFO or socket.
-    Special,
+    Special(SpecialKind),
+    Device,
 }
 
 /// Where a file's bytes are.
@@ -142,7 +139,9 @@ impl FileSystem {
             2 => basic_file(&stream.array()?, stream.here()),
             9 => extended_file(&stream.array()?, stream.here()),
             3 | 10 => self.symlink(&mut stream)?,
-            4..=7 | 11..=14 => (u32::from_le_bytes(stream.array()?), Kind::Special),
+            4 | 5 | 11 | 12 => (u32::from_le_bytes(stream.array()?), Kind::Device),
+            6 | 13 => (u32::from_le_bytes(stream.array()?), Kind::Special(SpecialKind::Fifo)),
+            7 | 14 => (u32::from_le_bytes(stream.array()?), Kind::Special(SpecialKind::Socket)),
             _ => {
                 return Err(self.broken(&format!("inode type {code} at {reference:?}")));
             }

@@ -22,7 +22,7 @@ use self::stream::Listing;
 use self::tree::{Place, Tree};
 use super::ImageError;
 use super::squashfs::format::DATA_STORED;
-use crate::rootfs::{ImagePath, Metadata};
+use crate::rootfs::{ImagePath, Metadata, SpecialKind};
 
 pub use self::unpack::{Unpacked, unpack};
 
@@ -63,8 +63,10 @@ pub enum FoundKind {
     File(FoundFile),
     /// A symbolic link with this target.
     Symlink(Vec<u8>),
-    /// A device, FIFO or socket.
-    Special,
+    /// A FIFO or a socket.
+    Special(SpecialKind),
+    /// A block or character device.
+    Device,
 }
 
 /// A regular file in an image; [`Image::copy`] reads it.
@@ -325,7 +327,8 @@ impl From<Inode> for Found {
                 FoundKind::File(FoundFile { content: FoundContent::Squashfs(content) })
             }
             Kind::Symlink(target) => FoundKind::Symlink(target),
-            Kind::Special => FoundKind::Special,
+            Kind::Special(kind) => FoundKind::Special(kind),
+            Kind::Device => FoundKind::Device,
         };
         Self { inode: number, links, metadata, kind }
     }

@@ -10,7 +10,7 @@ use super::{Chunk, Found, FoundFile, FoundKind, LONGEST_PATH};
 use crate::base::Epoch;
 use crate::base::fs::PathContext as _;
 use crate::image::ImageError;
-use crate::rootfs::{ImagePath, Metadata};
+use crate::rootfs::{ImagePath, Metadata, SpecialKind};
 
 /// Bytes that are handed on at once.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -34,8 +34,8 @@ pub(super) enum Kind {
     Directory,
     File(Place, u64),
     Symlink(Vec<u8>),
-    /// Device, FIFO or socket.
-    Special,
+    Special(SpecialKind),
+    Device,
 }
 
 #[derive(Debug)]
@@ -272,13 +272,14 @@ impl Tree {
 
     fn found(&self, number: u32) -> Found {
         let Some(inode) = self.inodes.get(number as usize) else {
-            return Found { inode: number, links: 1, metadata: IMPLIED, kind: FoundKind::Special };
+            return Found { inode: number, links: 1, metadata: IMPLIED, kind: FoundKind::Device };
         };
         let kind = match &inode.kind {
             Kind::Directory => FoundKind::Directory,
             Kind::File(place, size) => FoundKind::File(FoundFile::in_tree(place.clone(), *size)),
             Kind::Symlink(target) => FoundKind::Symlink(target.clone()),
-            Kind::Special => FoundKind::Special,
+            Kind::Special(kind) => FoundKind::Special(*kind),
+            Kind::Device => FoundKind::Device,
         };
         Found { inode: number, links: inode.links, metadata: inode.metadata, kind }
     }
@@ -386,7 +387,7 @@ mod tests {
         let number = tree.put(b"a", IMPLIED, file()).unwrap();
         tree.link(b"b", b"./a").unwrap();
         assert_eq!(tree.found(number).links, 2);
-        tree.put(b"a", IMPLIED, Kind::Special).unwrap();
+        tree.put(b"a", IMPLIED, Kind::Device).unwrap();
         assert_eq!(tree.found(number).links, 1);
         assert!(tree.link(b"c", b"gone").is_err() && tree.link(b"c", b"").is_err());
     }

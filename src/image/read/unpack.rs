@@ -14,7 +14,8 @@ use super::{Chunk, Found, FoundFile, FoundKind, Image};
 use crate::base::fs::PathContext as _;
 use crate::base::{Epoch, Interrupt, Progress};
 use crate::image::ImageError;
-use crate::rootfs::{ImagePath, Metadata};
+use crate::image::sandbox::make_special;
+use crate::rootfs::{ImagePath, Metadata, Special};
 
 /// What was unpacked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,8 +24,8 @@ pub struct Unpacked {
     pub files: u64,
     /// Bytes written to them, holes included.
     pub bytes: u64,
-    /// Devices, FIFOs and sockets, which were left out.
-    pub special: Vec<ImagePath>,
+    /// Devices, which were left out: only root can make them.
+    pub devices: Vec<ImagePath>,
 }
 
 /// Unpacks the image at `image` into the directory `destination`, which is made and must not be
@@ -97,7 +98,12 @@ impl Unpacker<'_> {
                     .at("set the time of", &at)?;
             }
             FoundKind::File(file) => self.make_file(&at, found, file)?,
-            FoundKind::Special => self.done.special.push(path.clone()),
+            FoundKind::Special(kind) => {
+                let mode = found.metadata.mode & 0o777;
+                let metadata = Metadata { mode, ..found.metadata };
+                make_special(&at, &Special { metadata, kind: *kind, reason: "".into() })?;
+            }
+            FoundKind::Device => self.done.devices.push(path.clone()),
         }
         self.progress.advance(1, 0);
         Ok(())

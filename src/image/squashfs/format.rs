@@ -51,6 +51,8 @@ pub(super) enum Kind {
     Directory = 1,
     File = 2,
     Symlink = 3,
+    Fifo = 6,
+    Socket = 7,
     ExtendedDirectory = 8,
     ExtendedFile = 9,
 }

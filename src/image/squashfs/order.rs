@@ -59,7 +59,7 @@ impl Survey {
     fn count(&mut self, rootfs: &Rootfs, node: &Node) -> Result<(), ImageError> {
         let mut new = true;
         match node {
-            Node::Directory(_) => {}
+            Node::Directory(_) | Node::Special(_) => {}
             Node::Symlink(link) => check_target(&link.target)?,
             Node::File(id) => {
                 if let Some(links) = self.links.get_mut(id.index()) {

@@ -14,7 +14,7 @@ use super::order::{Survey, subdirectories};
 use crate::base::Epoch;
 use crate::image::ImageError;
 use crate::image::codec::Codec;
-use crate::rootfs::{Directory, FileId, Metadata, Node, Rootfs, Symlink};
+use crate::rootfs::{Directory, FileId, Metadata, Node, Rootfs, Special, SpecialKind, Symlink};
 
 /// The tables under construction.
 pub(super) struct Tables<'a, W> {
@@ -140,6 +140,7 @@ impl<'a, W: Write> Tables<'a, W> {
                 Node::Directory(_) => (Kind::Directory, below.next().unwrap_or_default()),
                 Node::File(id) => (Kind::File, self.file(*id)?),
                 Node::Symlink(link) => (Kind::Symlink, self.symlink(link)?),
+                Node::Special(special) => self.special(special)?,
             };
             let entry = Listed { name, number, inode, kind };
             listing.push(&entry, &mut self.directories, &mut self.codec)?;
@@ -226,6 +227,17 @@ impl<'a, W: Write> Tables<'a, W> {
         inode.extend(u32::try_from(link.target.len()).unwrap_or(0).to_le_bytes());
         inode.extend(&link.target);
         Ok((number, self.put(number, &inode)?))
+    }
+
+    fn special(&mut self, special: &Special) -> Result<(Kind, (u32, InodeRef)), ImageError> {
+        let number = self.number();
+        let kind = match special.kind {
+            SpecialKind::Fifo => Kind::Fifo,
+            SpecialKind::Socket => Kind::Socket,
+        };
+        let mut inode = header(kind, special.metadata, number);
+        inode.extend(1_u32.to_le_bytes());
+        Ok((kind, (number, self.put(number, &inode)?)))
     }
 
     fn put(&mut self, number: u32, inode: &[u8]) -> Result<InodeRef, ImageError> {

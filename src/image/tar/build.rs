@@ -14,7 +14,7 @@ use crate::image::buffer::{Buffer, Pool};
 use crate::image::source::{FileEnd, Piece, SmallFile};
 use crate::image::squashfs::size_of_content;
 use crate::image::{FileDigest, ImageError};
-use crate::rootfs::{FileId, Metadata, Rootfs};
+use crate::rootfs::{FileId, Metadata, Rootfs, Special, SpecialKind};
 
 /// Bytes of the stream that are compressed on their own: much more than a compressor looks back,
 /// so that little is lost.
@@ -163,6 +163,15 @@ impl Build<'_, '_> {
             Item::Symlink(link) => {
                 let metadata = Metadata { mode: 0o777, mtime: link.mtime };
                 self.header(path, metadata, EntryKind::Symlink(&link.target))
+            }
+            Item::Special(Special { kind: SpecialKind::Fifo, metadata, .. }) => {
+                self.header(path, *metadata, EntryKind::Fifo)
+            }
+            Item::Special(Special { kind: SpecialKind::Socket, .. }) => {
+                Err(ImageError::Unrepresentable {
+                    what: String::from_utf8_lossy(path).into_owned(),
+                    reason: "a tar archive holds no sockets; leave it out or choose the format sif",
+                })
             }
             Item::HardLink(id, first) => {
                 self.header(path, rootfs.file(id).metadata, EntryKind::HardLink(first))

@@ -23,6 +23,8 @@ pub(in crate::image) enum EntryKind<'a> {
     HardLink(&'a [u8]),
     /// A link with this target.
     Symlink(&'a [u8]),
+    /// A named pipe.
+    Fifo,
 }
 
 /// One entry.
@@ -47,6 +49,7 @@ pub(in crate::image) fn encode(entry: &Entry, out: &mut Vec<u8>) {
         EntryKind::File(size) => (EntryType::Regular, size, &b""[..]),
         EntryKind::HardLink(target) => (EntryType::Link, 0, target),
         EntryKind::Symlink(target) => (EntryType::Symlink, 0, target),
+        EntryKind::Fifo => (EntryType::Fifo, 0, &b""[..]),
     };
     let split = split(&path);
     let mut records = Vec::new();

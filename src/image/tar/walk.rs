@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::image::ImageError;
 use crate::image::squashfs::size_of_content;
-use crate::rootfs::{Content, Directory, FileId, Node, Rootfs, Symlink};
+use crate::rootfs::{Content, Directory, FileId, Node, Rootfs, Special, Symlink};
 
 /// What belongs to a stream.
 #[derive(Clone, Copy)]
@@ -26,6 +26,8 @@ pub(in crate::image) enum Item<'a> {
     HardLink(FileId, &'a [u8]),
     /// A symbolic link.
     Symlink(&'a Symlink),
+    /// A FIFO or a socket.
+    Special(&'a Special),
 }
 
 /// What is known of a stream before it is made.
@@ -79,6 +81,7 @@ pub(in crate::image) fn walk(
     each(rootfs, select, &mut |path, node| match node {
         Node::Directory(directory) => visit(path, Item::Directory(directory)),
         Node::Symlink(link) => visit(path, Item::Symlink(link)),
+        Node::Special(special) => visit(path, Item::Special(special)),
         Node::File(id) if rootfs.file(*id).content == Content::Late => Ok(()),
         Node::File(id) if survey.linked.contains(id) => {
             if let Some(first) = names.get(id) {
