@@ -5,6 +5,7 @@ mod codec;
 mod error;
 mod estimate;
 mod format;
+mod groups;
 pub mod oci;
 pub mod read;
 mod sandbox;

@@ -7,6 +7,7 @@
 
 mod failures;
 mod formats;
+mod groups;
 pub(crate) mod read;
 mod samples;
 mod sif;

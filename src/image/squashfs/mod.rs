@@ -154,7 +154,7 @@ pub(super) fn write_identified<W: Write + Seek>(
     identity: bool,
 ) -> Result<SquashfsWritten, ImageError> {
     let plan = options.plan(rootfs)?;
-    let survey = Survey::of(rootfs)?;
+    let survey = Survey::of(rootfs, u64::from(options.block_bytes))?;
     let mut out = Output::new(out, identity).map_err(ImageError::Write)?;
     out.write_all(&[0; SUPERBLOCK_BYTES]).map_err(ImageError::Write)?;
     if options.compression == Compression::Lz4 {
@@ -190,7 +190,7 @@ fn write_data<'a, W: Write + Seek>(
     let pool = Pool::new(plan.block);
     let hashing =
         if plan.digests { Hashing::Digests } else { Hashing::Duplicates(&survey.repeated) };
-    let mut packer = Packer::new(&pool, &survey.repeated);
+    let mut packer = Packer::new(&pool, survey);
     let mut writer = DataWriter::new(out, plan);
     let line = Pipeline { plan, hashing, pool: &pool, watch };
     line.run(Sources::Planned(rootfs, &survey.planned), &mut packer, &mut writer)?;

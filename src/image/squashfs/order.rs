@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::format::{NAME_BYTES, SYMLINK_BYTES};
 use crate::image::ImageError;
+use crate::image::groups::beginnings;
 use crate::rootfs::{Content, Directory, File, FileId, Node, Rootfs};
 
 /// What a walk over the tree tells.
@@ -21,22 +22,28 @@ pub(super) struct Survey {
     pub(super) repeated: BTreeSet<u64>,
     /// Bytes of all planned files.
     pub(super) bytes: u64,
+    /// Files with which packing begins anew.
+    pub(super) beginnings: BTreeSet<FileId>,
 }
+
+/// Blocks that the tails of a group of files fill at least if it has fragments of its own.
+const OWN_FRAGMENTS: u64 = 4;
 
 type Entries<'a> = Box<dyn Iterator<Item = (&'a [u8], &'a Node)> + 'a>;
 
 impl Survey {
-    /// Surveys `rootfs`.
+    /// Surveys `rootfs` for an image with data blocks of `block` bytes.
     ///
     /// # Errors
     /// [`ImageError::Unrepresentable`] for what squashfs cannot hold.
-    pub(super) fn of(rootfs: &Rootfs) -> Result<Self, ImageError> {
+    pub(super) fn of(rootfs: &Rootfs, block: u64) -> Result<Self, ImageError> {
         let mut survey = Self {
             planned: Vec::with_capacity(rootfs.files().len()),
             links: vec![0; rootfs.files().len()],
             inodes: 1,
             repeated: BTreeSet::new(),
             bytes: 0,
+            beginnings: BTreeSet::new(),
         };
         let mut stack: Vec<Entries> = vec![Box::new(rootfs.root().entries())];
         while let Some(entries) = stack.last_mut() {
@@ -53,6 +60,8 @@ impl Survey {
         // stable: each kind stays in the tree's order
         survey.planned.sort_by_key(|id| !matches!(rootfs.file(*id).content, Content::Host(_)));
         survey.find_repeated(rootfs);
+        let tail = |file: &File| size_of_content(file) % block;
+        survey.beginnings = beginnings(rootfs, &survey.planned, tail, OWN_FRAGMENTS * block);
         Ok(survey)
     }
 
@@ -145,6 +154,6 @@ mod tests {
         let made = [add("/a", Content::Bytes(vec![1])), add("/m", Content::Bytes(vec![2]))];
         let found = [add("/b", Content::Host("/b".into())), add("/z", Content::Host("/z".into()))];
         add("/c", Content::Late);
-        assert_eq!(Survey::of(&rootfs).unwrap().planned, [found, made].concat());
+        assert_eq!(Survey::of(&rootfs, 4096).unwrap().planned, [found, made].concat());
     }
 }

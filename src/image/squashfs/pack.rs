@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::format::NONE_32;
+use super::order::Survey;
 use crate::image::ImageError;
 use crate::image::buffer::{Buffer, Pool};
 use crate::image::codec::Codec;
@@ -92,6 +93,10 @@ pub(super) struct Packer<'a> {
     repeated: &'a BTreeSet<u64>,
     /// The first file of each such size and content.
     seen: BTreeMap<(u64, Hash), FileId>,
+    /// Files with which a new fragment is begun.
+    beginnings: &'a BTreeSet<FileId>,
+    /// Whether one has come since the last tail.
+    begins: bool,
 }
 
 /// Nobody listens any more; the reason is known elsewhere.
@@ -99,8 +104,16 @@ struct Gone;
 
 impl<'a> Packer<'a> {
     /// A packer at the beginning of an image.
-    pub(super) const fn new(pool: &'a Pool, repeated: &'a BTreeSet<u64>) -> Self {
-        Self { pool, fragment: None, fragments: 0, repeated, seen: BTreeMap::new() }
+    pub(super) const fn new(pool: &'a Pool, survey: &'a Survey) -> Self {
+        Self {
+            pool,
+            fragment: None,
+            fragments: 0,
+            repeated: &survey.repeated,
+            seen: BTreeMap::new(),
+            beginnings: &survey.beginnings,
+            begins: false,
+        }
     }
 
     /// Packs all that the readers read.
@@ -151,6 +164,7 @@ impl<'a> Packer<'a> {
     /// Decides where the last of a file goes. A fragment that is full goes out here, that is after
     /// all blocks of the present file: these stay in one piece, and may be dropped.
     fn place(&mut self, end: &FileEnd, tail: &[u8], outlet: &mut Outlet) -> Result<Place, Gone> {
+        self.begins |= self.beginnings.contains(&end.id);
         if let Some(hash) = end.hash
             && end.size > 0
             && self.repeated.contains(&end.size)
@@ -163,7 +177,8 @@ impl<'a> Packer<'a> {
         if tail.is_empty() {
             return Ok(Place::Tail { fragment: NONE_32, offset: 0 });
         }
-        if let Some(full) = self.fragment.take_if(|fragment| fragment.room() < tail.len()) {
+        let begins = std::mem::take(&mut self.begins);
+        if let Some(full) = self.fragment.take_if(|full| begins || full.room() < tail.len()) {
             outlet.block(full, Event::Fragment)?;
             self.fragments += 1;
         }

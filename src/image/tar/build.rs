@@ -178,7 +178,11 @@ impl Build<'_, '_> {
             }
             Item::File(id) => {
                 let file = rootfs.file(id);
-                self.file(path, file.metadata, size_of_content(file))
+                self.file(path, file.metadata, size_of_content(file))?;
+                if survey.ends.contains(&id) && !self.pieces.piece.is_empty() {
+                    self.pieces.hand_on(&self.jobs, &self.events)?;
+                }
+                Ok(())
             }
         })
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::image::ImageError;
+use crate::image::groups::beginnings;
 use crate::image::squashfs::size_of_content;
 use crate::rootfs::{Content, Directory, FileId, Node, Rootfs, Special, Symlink};
 
@@ -41,7 +42,12 @@ pub(in crate::image) struct Survey {
     linked: BTreeSet<FileId>,
     /// Bytes of the planned files.
     pub(in crate::image) bytes: u64,
+    /// Files behind which a new piece of the stream begins.
+    pub(in crate::image) ends: BTreeSet<FileId>,
 }
+
+/// Bytes that a group of files has at least if it has pieces of its own.
+const OWN_PIECES: u64 = 4 << 20;
 
 /// Walks once, so that reading can begin before writing does.
 pub(in crate::image) fn survey(rootfs: &Rootfs, select: Select) -> Result<Survey, ImageError> {
@@ -60,6 +66,10 @@ pub(in crate::image) fn survey(rootfs: &Rootfs, select: Select) -> Result<Survey
         }
         Ok(())
     })?;
+    let beginnings = beginnings(rootfs, &survey.planned, size_of_content, OWN_PIECES);
+    let pairs = survey.planned.iter().zip(survey.planned.iter().skip(1));
+    survey.ends =
+        pairs.filter(|(_, next)| beginnings.contains(next)).map(|(last, _)| *last).collect();
     Ok(survey)
 }
 
