@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`cli`] | the command line: typed words, messages, progress, reports, exit codes |
 //! | [`assemble`] | closure + frozen environment + documents → the image's root file system |
+//! | [`attest`] | bills of materials |
 //! | [`image`] | image formats: squashfs, SIF. Knows nothing of modules |
 //! | [`closure`] | which files the loaded modules need, and why |
 //! | [`modulefile`] | modulefiles evaluated in embedded Lua |
@@ -18,6 +19,7 @@
 //! | [`base`] | digests, sizes, times, paths, errors of the file system |
 
 pub mod assemble;
+pub mod attest;
 pub mod base;
 pub mod cli;
 pub mod closure;

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 
 use super::Assembly;
 use super::quote::quote;
+use super::selftest;
 use crate::environment::leak;
 
 /// The CPU features without which the packed programs end in an illegal instruction.
@@ -80,7 +81,7 @@ impl Scripts {
             activate: activate(assembly),
             guard: guard(assembly),
             runscript: RUNSCRIPT.to_owned(),
-            test: test(assembly),
+            test: selftest::script(assembly),
             help: help(assembly),
         }
     }
@@ -280,25 +281,6 @@ fn in_double_quotes(text: &str) -> String {
         .chars()
         .map(|c| if "\"\\$`!".contains(c) { '_' } else { c })
         .collect()
-}
-
-fn test(assembly: &Assembly) -> String {
-    let mut text = "#!/bin/sh\n# Is every module's installation there, and does the module command know it?\nfailed=0\n".to_owned();
-    for installation in &assembly.closure.installations {
-        for prefix in &installation.prefixes {
-            let prefix = quote(&prefix.to_string_lossy()).into_owned();
-            let module = quote(&installation.module).into_owned();
-            let _ = writeln!(
-                text,
-                "if [ -d {prefix} ]; then echo ok {module}; else echo FAILED {module}: no directory {prefix}; failed=1; fi"
-            );
-        }
-    }
-    if assembly.environment.contains_key("LMOD_CMD") {
-        text.push_str("if module list >/dev/null 2>&1; then echo ok module list; else echo FAILED module list; failed=1; fi\n");
-    }
-    text.push_str("exit $failed\n");
-    text
 }
 
 fn help(assembly: &Assembly) -> String {

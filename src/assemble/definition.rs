@@ -39,6 +39,10 @@ pub(super) fn definition(assembly: &Assembly, scripts: &Scripts) -> String {
     for line in scripts.runscript.lines().skip(1) {
         let _ = writeln!(text, "    {line}");
     }
+    text.push_str("\n%test\n");
+    for line in scripts.test.lines().skip(1) {
+        let _ = writeln!(text, "    {line}");
+    }
     text.push_str("\n%help\n");
     for line in scripts.help.lines() {
         let _ = writeln!(text, "    {}", line.replace('%', "%%"));

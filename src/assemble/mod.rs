@@ -6,6 +6,7 @@ mod documents;
 mod layers;
 mod manifest;
 mod quote;
+mod selftest;
 mod shell;
 mod skeleton;
 #[cfg(test)]
@@ -55,6 +56,8 @@ pub struct Assembly {
     pub cpu: Cpu,
     /// Codec of the image.
     pub codec: Codec,
+    /// The bill of materials, in SPDX's JSON.
+    pub sbom: String,
     /// Ceiling of all times; also the time of labels.
     pub epoch: Option<Epoch>,
     /// Directory of the shell, `sh` and `env` to which `/bin/sh` and `/usr/bin/env` lead, where
@@ -73,6 +76,8 @@ pub struct Assembled {
     pub definition: String,
     /// The JSON object from which `apptainer inspect` answers.
     pub inspect_metadata: String,
+    /// The bill of materials, as it stands in the image.
+    pub sbom: String,
     /// The manifest, as it stands in the image.
     pub manifest: Manifest,
     /// The environment that a runtime starts every program with.
@@ -130,6 +135,7 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled, AssembleError> {
     image.add_scripts(&scripts, &labels, &definition)?;
     image.add_text("/.module-export/env.json", &environment, 0o644)?;
     image.add_text("/.module-export/manifest.json", &documents::json(&manifest)?, 0o644)?;
+    image.add_text("/.module-export/sbom.spdx.json", &assembly.sbom, 0o644)?;
     let file_list = image.add_late("/.module-export/files.jsonl")?;
     let mut rootfs = image.into_rootfs();
     if let Some(ceiling) = epoch {
@@ -138,6 +144,6 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled, AssembleError> {
             ..metadata
         });
     }
-    let environment = assembly.environment;
-    Ok(Assembled { rootfs, file_list, definition, inspect_metadata, manifest, environment })
+    let (environment, sbom) = (assembly.environment, assembly.sbom);
+    Ok(Assembled { rootfs, file_list, definition, inspect_metadata, sbom, manifest, environment })
 }

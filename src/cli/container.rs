@@ -333,6 +333,7 @@ fn write(
         architecture: finish::architecture(&assembled.manifest)?,
         definition: assembled.definition.clone().into_bytes(),
         inspect_metadata: assembled.inspect_metadata.clone().into_bytes(),
+        sbom: assembled.sbom.clone().into_bytes(),
         time,
         squashfs,
     };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::diagnose::Failure;
 use super::frozen::Frozen;
+use super::sbom;
 use crate::assemble::{
     Assembly, BaseLayer, Codec, Cpu, CpuGuard, Identity, Manifest, ManifestModule,
 };
@@ -59,17 +60,21 @@ pub(super) fn assembly(
         target: cpu.targets.first().cloned().unwrap_or_default(),
         flags: cpu.features.clone(),
     });
+    let modules = modules(frozen, &closure);
+    let guarded = guarded(frozen, &closure, base, include);
+    let base = BaseLayer {
+        kind: if base == Base::Host { "host" } else { "compat" }.to_owned(),
+        path: layer.clone(),
+        stack_version: eessi.map(|eessi| eessi.version.clone()),
+    };
     Assembly {
+        sbom: sbom::sbom(&identity, &modules, &base, epoch),
         identity,
         environment: environment(session, frozen, &closure.rootfs, layer.as_deref()),
         unset: frozen.unset.clone(),
-        modules: modules(frozen, &closure),
-        guarded: guarded(frozen, &closure, base, include),
-        base: BaseLayer {
-            kind: if base == Base::Host { "host" } else { "compat" }.to_owned(),
-            path: layer.clone(),
-            stack_version: eessi.map(|eessi| eessi.version.clone()),
-        },
+        modules,
+        guarded,
+        base,
         guard,
         cpu,
         codec,

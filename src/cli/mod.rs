@@ -25,6 +25,7 @@ mod personal;
 mod pinned;
 mod report;
 mod run;
+mod sbom;
 mod scratch;
 mod stale;
 mod terminal;

@@ -7,4 +7,5 @@ mod leftovers;
 mod modulefiles;
 mod on_top;
 mod refusals;
+mod sbom;
 pub(crate) mod session;

@@ -17,13 +17,14 @@ pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// `PATH`, where system administration tools are, and where the test set-up puts Apptainer.
+/// `PATH`, where system administration tools are, and where the test set-up puts Apptainer
+/// and SPDX's validator.
 fn search_path() -> Vec<PathBuf> {
     let cache =
         env::var_os("MODULE_EXPORT_TEST_CACHE").unwrap_or("/var/cache/module-export-tests".into());
-    let own = Path::new(&cache).join("apptainer/usr/bin");
+    let own = ["apptainer/usr/bin", "spdx-tools/bin"].map(|below| Path::new(&cache).join(below));
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into(), own]).collect()
+    env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).chain(own).collect()
 }
 
 /// Says why a test cannot run here; where everything must run, that is a failure.

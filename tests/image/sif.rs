@@ -110,7 +110,7 @@ fn apptainer_runs_inspects_and_lists_our_sif() {
             assert!(definition.stdout.starts_with(b"Bootstrap: module-export"), "{who}");
             let list = run(command(&words).args(["sif", "list"]).arg(&image));
             let list = String::from_utf8(list.stdout).unwrap();
-            for object in ["Def.FILE", "JSON.Generic", "FS (Squashfs/*System/amd64)"] {
+            for object in ["Def.FILE", "JSON.Generic", "SBOM", "FS (Squashfs/*System/amd64)"] {
                 let object = object.replace("amd64", go_architecture());
                 assert!(list.contains(&object), "{object} in {list}");
             }
@@ -183,4 +183,92 @@ fn every_architecture_has_its_code_in_the_header() {
         write_sif(&image, &Rootfs::new(IMPLIED), &options);
         assert_eq!(&fs::read(&image).unwrap()[45..48], code);
     }
+}
+
+/// Bytes of the object in `slot`, as Apptainer finds it.
+fn dumped(words: &[String], image: &Path, slot: &str) -> Vec<u8> {
+    run(command(words).args(["sif", "dump", slot]).arg(image)).stdout
+}
+
+#[test]
+fn apptainer_shows_header_and_objects_as_they_are() {
+    let work = tempfile::tempdir().unwrap();
+    let image = work.path().join("image.sif");
+    let Some((_, words)) = apptainers().into_iter().next() else { return };
+    let mut options = sif_options();
+    let shown = |options: &SifOptions, what: &[&str]| {
+        write_sif(&image, &Rootfs::new(IMPLIED), options);
+        let output = run(command(&words).args(["sif"]).args(what).arg(&image));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (architecture, name) in [
+        (Architecture::X86_64, "amd64"),
+        (Architecture::Aarch64, "arm64"),
+        (Architecture::Riscv64, "riscv64"),
+    ] {
+        options.architecture = architecture;
+        let header = shown(&options, &["header"]);
+        for line in [
+            &format!("Primary Architecture: {name}"),
+            "Created At:           2023-11-14 22:13:20 +0000 UTC",
+            "Descriptors Free:     44",
+            "Descriptors Total:    48",
+            "Data Offset:          32176",
+        ] {
+            assert!(header.contains(line), "{line}: {header}");
+        }
+        assert!(shown(&options, &["list"]).contains(&format!("*System/{name}")));
+    }
+    let sbom = shown(&options, &["info", "3"]);
+    for line in ["Data Type:  SBOM", "Format:     spdx-json", "Name:       sbom.spdx.json"] {
+        let (field, value) = line.split_once(':').unwrap();
+        let is_there = |shown: &str| {
+            shown
+                .split_once(':')
+                .is_some_and(|(f, v)| f.trim() == field && v.trim() == value.trim())
+        };
+        assert!(sbom.lines().any(is_there), "{line}: {sbom}");
+    }
+    for (slot, bytes) in
+        [("1", &options.definition), ("2", &options.inspect_metadata), ("3", &options.sbom)]
+    {
+        assert_eq!(&dumped(&words, &image, slot), bytes);
+    }
+    options.sbom.clear();
+    assert!(!shown(&options, &["list"]).contains("SBOM"), "no object without content");
+}
+
+#[test]
+fn objects_are_added_and_the_image_is_signed_and_verified() {
+    let work = tempfile::tempdir().unwrap();
+    let image = work.path().join("image.sif");
+    let Some((_, words)) = apptainers().into_iter().next() else { return };
+    let Some(openssl) = tool("openssl") else { return };
+    let mut rootfs = Rootfs::new(IMPLIED);
+    rootfs.add_file(&path("/file"), bytes("content")).unwrap();
+    let written = write_sif(&image, &rootfs, &sif_options());
+    let (partition, _) = written.squashfs.unwrap();
+    let before = fs::read(&image).unwrap();
+    let at = |name: &str| work.path().join(name);
+    fs::write(at("note"), "a note").unwrap();
+    let add = ["sif", "add", "--datatype", "7", "--groupid", "1"];
+    run(command(&words).args(add).arg(&image).arg(at("note")));
+    assert_eq!(dumped(&words, &image, "5"), b"a note");
+    let (key, public) = (at("key.pem"), at("public.pem"));
+    run(Command::new(&openssl).args(["genpkey", "-algorithm", "ed25519", "-out"]).arg(&key));
+    run(Command::new(&openssl).args(["pkey", "-pubout", "-in"]).arg(&key).arg("-out").arg(&public));
+    run(command(&words).args(["sign", "--key"]).arg(&key).arg(&image));
+    let verify = || {
+        let mut verify = command(&words);
+        verify.args(["verify", "--all", "--key"]).arg(&public).arg(&image);
+        verify.output().unwrap().status.success()
+    };
+    assert!(verify());
+    let start = usize::try_from(partition.start).unwrap();
+    let end = usize::try_from(partition.end).unwrap();
+    let mut signed = fs::read(&image).unwrap();
+    assert_eq!(signed[start..end], before[start..end], "the root file system stays where it is");
+    signed[start + 200] ^= 1;
+    fs::write(&image, signed).unwrap();
+    assert!(!verify(), "a changed image is no longer the signed one");
 }

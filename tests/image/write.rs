@@ -23,6 +23,7 @@ pub(super) fn sif_options() -> SifOptions {
         architecture: std::env::consts::ARCH.parse().unwrap(),
         definition: b"Bootstrap: module-export\n%environment\n  export A=1\n".to_vec(),
         inspect_metadata: INSPECT.into(),
+        sbom: b"{\"spdxVersion\":\"SPDX-2.3\"}\n".to_vec(),
         time: Epoch::from_seconds(1_700_000_000),
         squashfs: SquashfsOptions::default(),
     }

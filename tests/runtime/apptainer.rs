@@ -104,11 +104,80 @@ fn inspect_help_test_and_run_answer() {
     };
     let Some(labels) = answer(&["inspect", "--labels"], &[]) else { return };
     assert!(labels.contains("Author: O'Hara\n") && labels.contains("Version: 20"), "{labels}");
-    assert!(answer(&["inspect", "--deffile"], &[]).unwrap().contains("%runscript"));
+    let definition = answer(&["inspect", "--deffile"], &[]).unwrap();
+    for section in ["%labels", "%environment", "%runscript", "%test", "%help"] {
+        assert!(definition.lines().any(|line| line == section), "{section}: {definition}");
+    }
     assert!(answer(&["inspect", "--environment"], &[]).unwrap().contains("EBROOTMINISIM"));
+    assert!(
+        answer(&["inspect", "--runscript"], &[]).unwrap().contains("/.module-export/bin/shell")
+    );
+    assert!(answer(&["inspect", "--test"], &[]).unwrap().contains("MiniSim/1.4-foss-2022b"));
+    assert!(answer(&["inspect", "--helpfile"], &[]).unwrap().contains("apptainer shell IMAGE"));
+    let in_image = |path: &str| answer(&["exec", "-C"], &["cat", path]).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&answer(&["inspect", "--json", "--all"], &[]).unwrap()).unwrap();
+    let attributes = &json["data"]["attributes"];
+    for (name, path) in [
+        ("runscript", "runscript"),
+        ("test", "test"),
+        ("helpfile", "runscript.help"),
+        ("deffile", "Singularity"),
+    ] {
+        let path = format!("/.singularity.d/{path}");
+        assert_eq!(attributes[name], in_image(&path).as_str(), "{name}");
+    }
     assert!(answer(&["run-help"], &[]).unwrap().contains("MiniSim/1.4-foss-2022b"));
-    assert!(answer(&["test"], &[]).unwrap().ends_with("ok module list\n"));
+    let tested = answer(&["test"], &[]).unwrap();
+    assert!(tested.ends_with("ok module list\n") && !tested.contains("FAILED"), "{tested}");
+    assert!(tested.contains("/bin/minisim\n"), "its libraries were looked for: {tested}");
     assert!(answer(&["run", "-C"], &["minisim"]).unwrap().contains("J0(1)"));
+}
+
+#[test]
+fn the_test_of_an_image_fails_where_something_is_broken() {
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
+    let empty = exported.env.root().join("empty");
+    std::fs::create_dir_all(&empty).unwrap();
+    let root = |name: &str| exported.session[name].clone();
+    for (hidden, line) in [
+        (root("EBROOTGSL") + "/lib", "FAILED MiniSim/1.4-foss-2022b: "),
+        (root("EBROOTMINISIM") + "/bin", "FAILED MiniSim/1.4-foss-2022b: "),
+    ] {
+        let bind = format!("{}:{hidden}", empty.display());
+        let Some(ran) = run(exported, User::Tests, &["test", "-C", "--bind", &bind], &[]) else {
+            return;
+        };
+        assert!(ran.status != 0 && ran.stdout.contains(line), "{hidden}: {ran}");
+    }
+}
+
+#[test]
+fn skopeo_makes_an_image_of_the_sif_that_starts_in_its_environment() {
+    let Some(shared) = minisim() else { return };
+    let exported = &*shared;
+    let Some(skopeo) = tool("skopeo") else { return };
+    let to = exported.env.root().join("from-sif");
+    let (from, target) = (exported.image.display(), to.display());
+    let mut copy = exported.env.command(&skopeo);
+    copy.args(["copy", "--quiet", &format!("sif:{from}"), &format!("dir:{target}")]);
+    exported.env.run(&mut copy).success();
+    let document = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(to.join(name)).unwrap()).unwrap()
+    };
+    let manifest = document("manifest.json");
+    let blob = |descriptor: &serde_json::Value| {
+        descriptor["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned()
+    };
+    let config = document(&blob(&manifest["config"]));
+    assert_eq!(config["config"]["Cmd"], serde_json::json!(["/podman/runscript"]));
+    // with nothing of the environment that `run` would give it
+    let mut started = exported.env.module_export();
+    started.args(["run", "-q"]).arg(to.join(blob(&manifest["layers"][0])));
+    started.args(["--", "/usr/bin/env", "-i", "/podman/runscript", "minisim"]);
+    let ran = exported.env.run(&mut started);
+    assert!(ran.clone().success().contains("J0(1)=0.765198"), "{ran}");
 }
 
 #[test]

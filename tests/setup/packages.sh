@@ -8,7 +8,7 @@ packages=(
     tcl                                 # Tcl modulefiles
     squashfs-tools squashfuse skopeo umoci zstd   # read our images back
     fakeroot tmux busybox-static
-    python3 patchelf gcc g++ libc6-dev binutils   # build the look-alike; libFuzzer
+    python3 python3-venv patchelf gcc g++ libc6-dev binutils   # build the look-alike; libFuzzer
 )
 
 missing=()

@@ -94,6 +94,8 @@ pub(super) enum Kind {
     PrimaryPartition(Architecture),
     /// Any JSON; told apart by name.
     Json,
+    /// A bill of materials in SPDX's JSON.
+    Sbom,
 }
 
 /// [`Kind::PrimaryPartition`] on disk.
@@ -103,12 +105,16 @@ pub(in crate::image) const PRIMARY_CODE: u32 = 2;
 /// A partition that holds a squashfs.
 pub(in crate::image) const SQUASHFS_CODE: u32 = 1;
 
+/// A bill of materials in SPDX's JSON.
+const SPDX_JSON_CODE: u32 = 4;
+
 impl Kind {
     const fn code(self) -> u32 {
         match self {
             Self::Definition => 0x4001,
             Self::PrimaryPartition(_) => PARTITION_CODE,
             Self::Json => 0x4006,
+            Self::Sbom => 0x4009,
         }
     }
 
@@ -118,6 +124,7 @@ impl Kind {
                 [&SQUASHFS_CODE.to_le_bytes()[..], &PRIMARY_CODE.to_le_bytes(), architecture.code()]
                     .concat()
             }
+            Self::Sbom => SPDX_JSON_CODE.to_le_bytes().to_vec(),
             Self::Definition | Self::Json => Vec::new(),
         }
     }

@@ -4,8 +4,8 @@
 //! | bytes | hold |
 //! |---|---|
 //! | 0 | header: identity, architecture, times, where the rest is |
-//! | 4096 | 48 descriptors, of which three are used |
-//! | 32176 | definition file; `inspect-metadata.json`, which holds the labels |
+//! | 4096 | 48 descriptors, of which four are used |
+//! | 32176 | definition file; `inspect-metadata.json`, which holds the labels; bill of materials |
 //! | next multiple of 4096 | primary partition: the squashfs, padded to a multiple of 4096 |
 
 pub(super) mod format;
@@ -29,6 +29,8 @@ pub struct SifOptions {
     pub definition: Vec<u8>,
     /// What `apptainer inspect` shows, as the JSON object `inspect-metadata.json`.
     pub inspect_metadata: Vec<u8>,
+    /// The bill of materials, in SPDX's JSON; none if empty.
+    pub sbom: Vec<u8>,
     /// Creation time of the image and its objects.
     pub time: Epoch,
     /// How the root file system is written; its time is `time`, whatever is said here.
@@ -61,10 +63,12 @@ pub(super) fn write_watched(
     let documents = [
         (Kind::Definition, "", options.definition.as_slice()),
         (Kind::Json, "inspect-metadata.json", options.inspect_metadata.as_slice()),
+        (Kind::Sbom, "sbom.spdx.json", options.sbom.as_slice()),
     ];
+    let is_there = |(kind, _, bytes): &(Kind, _, &[u8])| *kind != Kind::Sbom || !bytes.is_empty();
     let mut objects = Vec::new();
     let mut end = DATA_AT;
-    for (kind, name, bytes) in documents {
+    for (kind, name, bytes) in documents.into_iter().filter(is_there) {
         write_at(out, end, bytes)?;
         objects.push(Object { kind, name, offset: end, size: bytes.len() as u64, padding: 0 });
         end += bytes.len() as u64;

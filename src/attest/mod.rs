@@ -1,0 +1,4 @@
+//! Documents that say what an image is made of, for machines to read.
+
+pub mod easyconfig;
+pub mod spdx;
