@@ -24,6 +24,13 @@ pub(super) fn labels(assembly: &Assembly) -> Labels {
     rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// Labels with one more, whose value is not known yet.
+pub(super) fn with_placeholder(labels: &Labels, placeholder: &str) -> Labels {
+    let mut labels = labels.clone();
+    labels.insert(super::identifier::LABEL.to_owned(), placeholder.to_owned());
+    labels
+}
+
 /// A definition file that says how the image was made. Its `%environment` and `%runscript` are
 /// what `skopeo copy sif:` makes an OCI image's command from.
 pub(super) fn definition(assembly: &Assembly, scripts: &Scripts) -> String {

@@ -26,7 +26,10 @@ pub(super) fn environment(assembly: &Assembly) -> Result<String, AssembleError> 
 /// `files.jsonl`: a line per file, link, FIFO and socket in byte order of the path. `digest` gives a file's size
 /// and SHA-256; files without one (the list itself) are left out.
 #[must_use]
-pub fn file_list(rootfs: &Rootfs, digest: impl Fn(FileId) -> Option<(u64, Digest)>) -> Vec<u8> {
+pub(super) fn file_list(
+    rootfs: &Rootfs,
+    digest: impl Fn(FileId) -> Option<(u64, Digest)>,
+) -> Vec<u8> {
     let mut lines = String::new();
     rootfs.walk(|path, node| {
         let line = match node {

@@ -3,6 +3,7 @@
 mod activation;
 mod definition;
 mod documents;
+mod identifier;
 mod layers;
 mod manifest;
 mod quote;
@@ -12,13 +13,13 @@ mod skeleton;
 #[cfg(test)]
 mod tests;
 
-use crate::base::{Epoch, Escaped};
+use crate::base::{Digest, Epoch, Escaped};
 use crate::closure::Closure;
 use crate::environment::Variables;
 use crate::rootfs::{FileId, Metadata, Rootfs, RootfsError};
 
 pub use activation::CpuGuard;
-pub use documents::file_list;
+pub use identifier::Sha1Git;
 pub use layers::{GENERATED_LAYER, LayerReasons, layers};
 pub use manifest::{BaseLayer, Codec, Cpu, Manifest, ManifestModule, Tool};
 
@@ -60,6 +61,8 @@ pub struct Assembly {
     pub sbom: String,
     /// Ceiling of all times; also the time of labels.
     pub epoch: Option<Epoch>,
+    /// Stands for the content identifier in [`Assembled::inspect_metadata`], and is as long.
+    pub identifier_placeholder: &'static str,
     /// Directory of the shell, `sh` and `env` to which `/bin/sh` and `/usr/bin/env` lead, where
     /// the closure does not bring them at these places itself.
     pub layer: Option<std::path::PathBuf>,
@@ -70,8 +73,10 @@ pub struct Assembly {
 pub struct Assembled {
     /// The finished root file system.
     pub rootfs: Rootfs,
-    /// `/.module-export/files.jsonl`, whose contents are made last; see [`file_list`].
-    pub file_list: FileId,
+    /// `/.singularity.d/labels.json` and `/.module-export/files.jsonl`, whose contents are made last;
+    /// see [`Assembled::late`].
+    late: [FileId; 2],
+    labels: definition::Labels,
     /// The definition file of a SIF.
     pub definition: String,
     /// The JSON object from which `apptainer inspect` answers.
@@ -82,6 +87,46 @@ pub struct Assembled {
     pub manifest: Manifest,
     /// The environment that a runtime starts every program with.
     pub environment: Variables,
+}
+
+/// What was read of a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Contents {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of them.
+    pub sha256: Digest,
+    /// Their identifier in git and Software Heritage.
+    pub sha1_git: Sha1Git,
+}
+
+/// The documents that tell of all others.
+#[derive(Debug)]
+pub struct Late {
+    /// By file, in the order of their making.
+    pub documents: Vec<(FileId, Vec<u8>)>,
+    /// The content identifier, `swh:1:dir:…`; `None` where not every file was read.
+    pub identifier: Option<String>,
+}
+
+impl Assembled {
+    /// The documents that are made when every other file has been read; `contents` says what was.
+    ///
+    /// # Errors
+    /// [`AssembleError::Json`].
+    pub fn late(
+        &self,
+        contents: impl Fn(FileId) -> Option<Contents>,
+    ) -> Result<Late, AssembleError> {
+        let sha1_git = |id| contents(id).map(|contents| contents.sha1_git);
+        let identifier = identifier::identifier(&self.rootfs, sha1_git);
+        let mut labels = self.labels.clone();
+        labels.extend(identifier.clone().map(|text| (identifier::LABEL.to_owned(), text)));
+        let digest = |id| contents(id).map(|contents| (contents.size, contents.sha256));
+        let files = documents::file_list(&self.rootfs, digest);
+        let documents = [documents::json(&labels)?.into_bytes(), files];
+        Ok(Late { documents: self.late.into_iter().zip(documents).collect(), identifier })
+    }
 }
 
 /// Starts a command in the image's environment where no container runtime has set it: for the
@@ -123,7 +168,8 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled, AssembleError> {
     let scripts = activation::Scripts::new(&assembly);
     let definition = definition::definition(&assembly, &scripts);
     let labels = definition::labels(&assembly);
-    let inspect_metadata = definition::inspect_metadata(&labels, &scripts, &definition)?;
+    let shown = definition::with_placeholder(&labels, assembly.identifier_placeholder);
+    let inspect_metadata = definition::inspect_metadata(&shown, &scripts, &definition)?;
     let epoch = assembly.epoch;
     let environment = documents::environment(&assembly)?;
 
@@ -132,7 +178,8 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled, AssembleError> {
     image.add_shell_links(assembly.layer.as_deref())?;
     image.add_etc()?;
     shell::check(image.rootfs(), assembly.layer.as_deref(), &assembly.closure.omissions)?;
-    image.add_scripts(&scripts, &labels, &definition)?;
+    image.add_scripts(&scripts, &definition)?;
+    let labels_file = image.add_late("/.singularity.d/labels.json")?;
     image.add_text("/.module-export/env.json", &environment, 0o644)?;
     image.add_text("/.module-export/manifest.json", &documents::json(&manifest)?, 0o644)?;
     image.add_text("/.module-export/sbom.spdx.json", &assembly.sbom, 0o644)?;
@@ -145,5 +192,15 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled, AssembleError> {
         });
     }
     let (environment, sbom) = (assembly.environment, assembly.sbom);
-    Ok(Assembled { rootfs, file_list, definition, inspect_metadata, sbom, manifest, environment })
+    let late = [labels_file, file_list];
+    Ok(Assembled {
+        rootfs,
+        late,
+        labels,
+        definition,
+        inspect_metadata,
+        sbom,
+        manifest,
+        environment,
+    })
 }

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
+use super::AssembleError;
 use super::activation::{self, Scripts};
-use super::definition::Labels;
-use super::{AssembleError, documents};
 use crate::base::Epoch;
 use crate::rootfs::{
     Content, File, FileId, ImagePath, Metadata, Node, Resolved, Rootfs, RootfsError, Symlink,
@@ -124,11 +123,9 @@ impl Skeleton {
     pub(super) fn add_scripts(
         &mut self,
         scripts: &Scripts,
-        labels: &Labels,
         definition: &str,
     ) -> Result<(), AssembleError> {
-        let labels = documents::json(labels)?;
-        let files: [(&str, &str, u16); 21] = [
+        let files: [(&str, &str, u16); 20] = [
             ("/.module-export/activate.sh", &scripts.activate, 0o644),
             ("/.module-export/enter", activation::ENTER, 0o755),
             ("/.module-export/bash_env", activation::BASH_ENV, 0o644),
@@ -137,7 +134,6 @@ impl Skeleton {
             ("/.module-export/bin/module", activation::MODULE, 0o755),
             ("/.module-export/bin/ml", activation::ML, 0o755),
             ("/.singularity.d/Singularity", definition, 0o644),
-            ("/.singularity.d/labels.json", &labels, 0o644),
             ("/.singularity.d/runscript", &scripts.runscript, 0o755),
             ("/.singularity.d/runscript.help", &scripts.help, 0o644),
             ("/.singularity.d/test", &scripts.test, 0o755),

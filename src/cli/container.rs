@@ -19,7 +19,9 @@ use super::wish::Wish;
 use crate::assemble::{self, Assembled, Codec, Identity};
 use crate::base::{ByteSize, Epoch, Escaped, Progress as _};
 use crate::closure::{self, Base, Closure};
-use crate::image::{self, Compression, ImageOptions, OciOptions, SifOptions, SquashfsOptions, oci};
+use crate::image::{
+    self, Compression, Identifier, ImageOptions, OciOptions, SifOptions, SquashfsOptions, oci,
+};
 use crate::stack::Stack;
 
 /// As many threads as a login node's other users will bear.
@@ -90,7 +92,7 @@ pub(super) fn export(
     }
     let assembled = put_together(context, words, &frozen, closure, &plan)?;
     output.check_space(ByteSize(image::estimate_bytes(&assembled.rootfs, words.format)))?;
-    let written = write(context, words, &plan, &assembled, &mut output, terminal)?;
+    let (written, identifier) = write(context, words, &plan, &assembled, &mut output, terminal)?;
     let path = output.commit()?;
     let (files, content_bytes) = totals(&assembled);
     Ok(Report {
@@ -100,6 +102,7 @@ pub(super) fn export(
         format: words.format.to_string(),
         kind: words.format,
         manifest_digest: written.manifest,
+        identifier,
         files,
         content_bytes,
         seconds: started.elapsed().as_secs_f64(),
@@ -322,7 +325,7 @@ fn write(
     assembled: &Assembled,
     output: &mut Output,
     terminal: &Terminal,
-) -> anyhow::Result<image::Written> {
+) -> anyhow::Result<(image::Written, Option<String>)> {
     let time = plan.epoch.unwrap_or(Epoch::GENERATED);
     let squashfs = SquashfsOptions {
         compression: plan.compression,
@@ -333,19 +336,31 @@ fn write(
         architecture: finish::architecture(&assembled.manifest)?,
         definition: assembled.definition.clone().into_bytes(),
         inspect_metadata: assembled.inspect_metadata.clone().into_bytes(),
+        identifier: Identifier::default(),
         sbom: assembled.sbom.clone().into_bytes(),
         time,
         squashfs,
     };
-    let oci = oci_options(words, assembled, sif.architecture);
+    let identifier = sif.identifier.clone();
+    let oci = OciOptions {
+        identifier: identifier.clone(),
+        ..oci_options(words, assembled, sif.architecture)
+    };
     let options = ImageOptions { sif, oci };
-    let file_list = assembled.file_list;
     let rootfs = &assembled.rootfs;
+    let mut failure = None;
     let mut late = |digests: &[Option<image::FileDigest>]| {
-        let digest = |id: crate::rootfs::FileId| {
-            digests.get(id.index()).copied().flatten().map(|digest| (digest.size, digest.sha256))
+        let contents = |id: crate::rootfs::FileId| {
+            let image::FileDigest { size, sha256, sha1_git } =
+                digests.get(id.index()).copied().flatten()?;
+            Some(assemble::Contents { size, sha256, sha1_git })
         };
-        vec![(file_list, assemble::file_list(rootfs, digest))]
+        let made = assembled.late(contents).map_err(|error| failure = Some(error));
+        let Ok(late) = made else { return Vec::new() };
+        if let Some(text) = late.identifier {
+            identifier.set(text);
+        }
+        late.documents
     };
     let written = image::write(
         rootfs,
@@ -357,7 +372,10 @@ fn write(
         &context.interrupt,
     )?;
     terminal.finish();
-    Ok(written)
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok((written, options.sif.identifier.get().map(str::to_owned))),
+    }
 }
 
 /// Repository and tag of the image.
@@ -398,6 +416,7 @@ fn oci_options(
         entrypoint: vec![assemble::ENTRYPOINT.to_owned()],
         command: vec![assemble::SHELL.to_owned()],
         annotations: annotations.map(|(name, value)| (name.to_owned(), value)).into(),
+        identifier: Identifier::default(),
         layers: oci::LayerPlan::new(layers, assemble::GENERATED_LAYER),
     }
 }

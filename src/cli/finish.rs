@@ -12,6 +12,7 @@ use crate::assemble::{
 use crate::base::{Epoch, Escaped};
 use crate::closure::{Base, Closure};
 use crate::environment::Variables;
+use crate::image::Identifier;
 use crate::image::sif::Architecture;
 use crate::rootfs::{Resolved, Rootfs};
 use crate::session::split_path;
@@ -79,6 +80,7 @@ pub(super) fn assembly(
         cpu,
         codec,
         epoch,
+        identifier_placeholder: Identifier::PLACEHOLDER,
         layer,
         closure,
     }

@@ -28,6 +28,8 @@ pub(super) struct Report {
     pub(super) sha256: Option<Digest>,
     /// The digest by which registries know an OCI image.
     pub(super) manifest_digest: Option<Digest>,
+    /// Of the packed stack without labels: `swh:1:dir:…`, the same for every author and date.
+    pub(super) identifier: Option<String>,
     /// Files in it, and their bytes before compression.
     pub(super) files: u64,
     pub(super) content_bytes: ByteSize,
@@ -69,6 +71,9 @@ impl Report {
         }
         if let Some(digest) = self.manifest_digest {
             terminal.say(&format!("  manifest   sha256:{digest}"));
+        }
+        if let Some(identifier) = &self.identifier {
+            terminal.say(&format!("  content    {identifier}"));
         }
         terminal.say(&format!("  modules    {}", self.modules(terminal.verbose)));
         terminal.say(&format!("  starts on  {}", starts_on(manifest)));

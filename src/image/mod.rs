@@ -6,6 +6,7 @@ mod error;
 mod estimate;
 mod format;
 mod groups;
+mod identifier;
 pub mod oci;
 pub mod read;
 mod sandbox;
@@ -28,6 +29,7 @@ use crate::rootfs::{FileId, Rootfs};
 pub use error::ImageError;
 pub use estimate::estimate_bytes;
 pub use format::{Format, InvalidFormat};
+pub use identifier::Identifier;
 pub use oci::OciOptions;
 pub use sif::SifOptions;
 pub use squashfs::{Compression, SquashfsOptions, SquashfsWritten};
@@ -48,6 +50,8 @@ pub struct FileDigest {
     pub size: u64,
     /// SHA-256 of them.
     pub sha256: Digest,
+    /// SHA-1 of them behind git's header, by which git and Software Heritage know a content.
+    pub sha1_git: [u8; 20],
 }
 
 /// A finished image.

@@ -15,8 +15,8 @@ use super::buffer::Pool;
 use super::source::{Ending, Hashing, Reading, Sources, is_zero};
 use super::tar::{Contents, Item, Select, Survey, survey, walk};
 use super::{FileDigest, ImageError, LateContents, Watch};
+use crate::base::Epoch;
 use crate::base::fs::PathContext as _;
-use crate::base::{Digest, Epoch};
 use crate::rootfs::{FileId, Metadata, Rootfs, Special, SpecialKind};
 
 /// Bytes that a reader hands on at once.
@@ -167,7 +167,7 @@ impl Sandbox<'_> {
         finish_file(&out, path, metadata)?;
         self.bytes += end.size;
         self.watch.progress.advance(1, end.size);
-        Ok(end.hash.map(|hash| FileDigest { size: end.size, sha256: Digest::from_bytes(hash) }))
+        Ok(end.digest())
     }
 
     /// Gives the directories their modes and times, the innermost first.

@@ -18,15 +18,18 @@ use sha2::Digest as _;
 
 use super::buffer::{Buffer, Pool};
 use super::threads::at_least_one;
-use crate::base::Interrupt;
 use crate::base::fs::{PathContext as _, PathError};
-use crate::image::ImageError;
+use crate::base::{Digest, Interrupt};
+use crate::image::{FileDigest, ImageError};
 use crate::rootfs::{Content, FileId, Rootfs};
 
 /// Readers keep little on their stacks, and there are many of them.
 const READER_STACK_BYTES: usize = 256 * 1024;
 /// Small files that are read and handed on together.
 const BATCH_FILES: usize = 16;
+
+/// Bytes that are hashed in one way before they are hashed in the other.
+const HASHED_BYTES: usize = 16 * 1024;
 
 /// A content hash: SHA-256, or BLAKE3 where nobody asked for SHA-256.
 pub(super) type Hash = [u8; 32];
@@ -107,6 +110,16 @@ pub(super) struct FileEnd {
     pub(super) id: FileId,
     pub(super) size: u64,
     pub(super) hash: Option<Hash>,
+    /// Together with SHA-256.
+    pub(super) sha1_git: Option<[u8; 20]>,
+}
+
+impl FileEnd {
+    /// What was read, if digests were computed.
+    pub(super) fn digest(&self) -> Option<FileDigest> {
+        let (sha256, sha1_git) = (Digest::from_bytes(self.hash?), self.sha1_git?);
+        Some(FileDigest { size: self.size, sha256, sha1_git })
+    }
 }
 
 /// What all readers share.
@@ -231,7 +244,7 @@ impl<'a> Reading<'a> {
             let range = start..buffer.len();
             let mut hasher = Hasher::new(self.hashing, size);
             hasher.update(buffer.slice(range.clone()));
-            read.push(SmallFile { end: FileEnd { id, size, hash: hasher.finish() }, range });
+            read.push(SmallFile { end: hasher.finish(id, size), range });
         }
         let _ = queue.send(Piece::Small(buffer, read));
         Ok(())
@@ -239,14 +252,13 @@ impl<'a> Reading<'a> {
 
     fn read_large(&self, index: usize, queue: &Sender<Piece>) -> Result<(), ImageError> {
         let Some((id, input, size)) = self.sources.get(index) else { return Ok(()) };
-        let mut hasher = Hasher::new(self.hashing, size);
         match input {
             Input::Bytes(mut bytes) => {
-                self.read_blocks(Path::new("/"), &mut bytes, (id, size), &mut hasher, queue)
+                self.read_blocks(Path::new("/"), &mut bytes, (id, size), queue)
             }
             Input::Host(path) => {
                 let mut file = open(path)?;
-                self.read_blocks(path, &mut file, (id, size), &mut hasher, queue)
+                self.read_blocks(path, &mut file, (id, size), queue)
             }
         }
     }
@@ -256,10 +268,10 @@ impl<'a> Reading<'a> {
         path: &Path,
         from: &mut impl Read,
         (id, size): (FileId, u64),
-        hasher: &mut Hasher,
         queue: &Sender<Piece>,
     ) -> Result<(), ImageError> {
         let changed = |read| ImageError::Changed { path: path.to_owned(), planned: size, read };
+        let mut hasher = Hasher::new(self.hashing, size);
         let block = self.block as u64;
         for done in 0..size / block {
             self.interrupt.check()?;
@@ -287,7 +299,7 @@ impl<'a> Reading<'a> {
             return Err(changed(size - size % block + got as u64));
         }
         hasher.update(tail.filled());
-        let _ = queue.send(Piece::End(FileEnd { id, size, hash: hasher.finish() }, tail));
+        let _ = queue.send(Piece::End(hasher.finish(id, size), tail));
         Ok(())
     }
 }
@@ -334,7 +346,7 @@ pub(super) fn is_zero(bytes: &[u8]) -> bool {
 
 /// Hashes one file as it is read.
 enum Hasher {
-    Sha256(Box<sha2::Sha256>),
+    Digests(Box<(sha2::Sha256, sha1::Sha1)>),
     Blake3(Box<blake3::Hasher>),
     Nothing,
 }
@@ -342,7 +354,11 @@ enum Hasher {
 impl Hasher {
     fn new(hashing: Hashing, size: u64) -> Self {
         match hashing {
-            Hashing::Digests => Self::Sha256(Box::default()),
+            Hashing::Digests => {
+                let mut sha1 = sha1::Sha1::default();
+                sha1.update(format!("blob {size}\0"));
+                Self::Digests(Box::new((sha2::Sha256::default(), sha1)))
+            }
             Hashing::Duplicates(repeated) if repeated.contains(&size) => {
                 Self::Blake3(Box::default())
             }
@@ -352,7 +368,13 @@ impl Hasher {
 
     fn update(&mut self, bytes: &[u8]) {
         match self {
-            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Digests(both) => {
+                // part by part, so that the second finds it in the nearest cache
+                for part in bytes.chunks(HASHED_BYTES) {
+                    both.0.update(part);
+                    both.1.update(part);
+                }
+            }
             Self::Blake3(hasher) => {
                 hasher.update(bytes);
             }
@@ -360,12 +382,13 @@ impl Hasher {
         }
     }
 
-    fn finish(&mut self) -> Option<Hash> {
-        match self {
-            Self::Sha256(hasher) => Some(hasher.finalize_reset().into()),
-            Self::Blake3(hasher) => Some(hasher.finalize().into()),
-            Self::Nothing => None,
-        }
+    fn finish(self, id: FileId, size: u64) -> FileEnd {
+        let (hash, sha1_git) = match self {
+            Self::Digests(both) => (Some(both.0.finalize().into()), Some(both.1.finalize().into())),
+            Self::Blake3(hasher) => (Some(hasher.finalize().into()), None),
+            Self::Nothing => (None, None),
+        };
+        FileEnd { id, size, hash, sha1_git }
     }
 }
 

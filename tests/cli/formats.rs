@@ -114,6 +114,43 @@ fn a_layout_takes_a_second_version_and_not_the_same_twice() {
 }
 
 #[test]
+fn the_identifier_is_of_the_content_and_not_of_who_exports_it() {
+    let env = TestEnv::new();
+    let Some(session) = eessi(&env, "module load WhichTarget") else { return };
+    let export = |words: &str| -> Value {
+        let words = format!("container -q --json {words}");
+        let shown = env.run(&mut module_export(&env, &session, &words)).success();
+        serde_json::from_str::<Value>(&shown).unwrap()["identifier"].clone()
+    };
+    let first = export("-a A -n one --epoch 1795305600");
+    assert!(first.as_str().unwrap().starts_with("swh:1:dir:"), "{first}");
+    for words in [
+        "-a B -n two -v 2 --epoch 1795305601 --compression none",
+        "-a B -n three --format oci",
+        "-a B -n four --format tar.zst",
+    ] {
+        assert_eq!(export(words), first, "{words}");
+    }
+    std::fs::write(env.root().join("added"), "").unwrap();
+    let added = env.root().join("added");
+    assert_ne!(export(&format!("-a A -n five --include {}", added.display())), first);
+
+    // where images tell it
+    let sif = env.work().join("one.sif");
+    let shown = env.run(env.module_export().args(["inspect", "--json"]).arg(&sif)).success();
+    assert!(shown.contains("one"), "{shown}");
+    let bytes = std::fs::read(&sif).unwrap();
+    let text = first.as_str().unwrap().as_bytes();
+    let times = bytes.windows(text.len()).filter(|window| *window == text).count();
+    assert_eq!(times, 1, "in inspect-metadata.json; in labels.json it is compressed");
+    let layout = std::fs::read_dir(env.work().join("three.oci/blobs/sha256")).unwrap();
+    let tells =
+        |path: &Path| std::fs::read(path).unwrap().windows(text.len()).any(|window| window == text);
+    let documents = layout.filter(|entry| tells(&entry.as_ref().unwrap().path())).count();
+    assert_eq!(documents, 2, "config and manifest");
+}
+
+#[test]
 fn layers_are_as_many_as_asked_for() {
     let env = TestEnv::new();
     let Some(session) = eessi(&env, "module load MiniSim") else { return };

@@ -126,6 +126,15 @@ fn digests_do_not_change_the_image() {
     assert!(written.digests.iter().all(Option::is_some));
 }
 
+/// By what git knows these contents.
+fn git_blob(bytes: &[u8], work: &Path) -> Option<String> {
+    let git = tool("git")?;
+    let file = work.join("content");
+    fs::write(&file, bytes).unwrap();
+    let found = run(Command::new(git).args(["hash-object", "--no-filters"]).arg(&file)).stdout;
+    Some(String::from_utf8(found).unwrap().trim().to_owned())
+}
+
 #[test]
 fn late_documents_know_the_digest_of_every_other_file() {
     let (rootfs, late) = odd_tree();
@@ -137,7 +146,11 @@ fn late_documents_know_the_digest_of_every_other_file() {
         for (file, digest) in rootfs.files().iter().zip(digests) {
             match (&file.content, digest) {
                 (Content::Bytes(bytes), Some(digest)) => {
-                    assert_eq!(*digest, FileDigest { size: file.size, sha256: Digest::of(bytes) });
+                    assert_eq!((digest.size, digest.sha256), (file.size, Digest::of(bytes)));
+                    let hex = digest.sha1_git.iter().map(|byte| format!("{byte:02x}"));
+                    if let Some(want) = git_blob(bytes, work.path()) {
+                        assert_eq!(hex.collect::<String>(), want);
+                    }
                 }
                 (Content::Late, None) => {}
                 other => panic!("{other:?}"),

@@ -8,8 +8,8 @@ use module_export::base::{Epoch, Interrupt, Silent};
 use module_export::image::oci::LayerPlan;
 use module_export::image::sif::SifOptions;
 use module_export::image::{
-    FileDigest, Format, ImageError, ImageOptions, OciOptions, SquashfsOptions, Target, Written,
-    write,
+    FileDigest, Format, Identifier, ImageError, ImageOptions, OciOptions, SquashfsOptions, Target,
+    Written, write,
 };
 use module_export::rootfs::{FileId, Rootfs};
 
@@ -23,6 +23,7 @@ pub(super) fn sif_options() -> SifOptions {
         architecture: std::env::consts::ARCH.parse().unwrap(),
         definition: b"Bootstrap: module-export\n%environment\n  export A=1\n".to_vec(),
         inspect_metadata: INSPECT.into(),
+        identifier: Identifier::default(),
         sbom: b"{\"spdxVersion\":\"SPDX-2.3\"}\n".to_vec(),
         time: Epoch::from_seconds(1_700_000_000),
         squashfs: SquashfsOptions::default(),
@@ -45,6 +46,7 @@ pub(super) fn image_options(sif: &SifOptions) -> ImageOptions {
         command: words(&["/bin/sh", "-c", "echo started"]),
         annotations: [("org.opencontainers.image.title".to_owned(), "some image".to_owned())]
             .into(),
+        identifier: Identifier::default(),
         layers: LayerPlan::new(layers.into(), "rest"),
     };
     ImageOptions { sif: sif.clone(), oci }

@@ -6,7 +6,7 @@ packages=(
     lmod zsh fish ksh tcsh              # the shells and Lmod that the hooks are tested in
     lua5.1 lua5.2 luajit                # other Luas to run Lmod by
     tcl                                 # Tcl modulefiles
-    squashfs-tools squashfuse skopeo umoci zstd   # read our images back
+    git squashfs-tools squashfuse skopeo umoci zstd   # read our images back
     fakeroot tmux busybox-static
     python3 python3-venv patchelf gcc g++ libc6-dev binutils   # build the look-alike; libFuzzer
 )

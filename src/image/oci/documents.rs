@@ -56,7 +56,7 @@ pub(super) fn config(options: &OciOptions, time: Epoch, layers: &[LayerWritten])
             "Entrypoint": options.entrypoint,
             "Cmd": options.command,
             "WorkingDir": "/",
-            "Labels": options.annotations,
+            "Labels": options.annotations(),
         },
         "rootfs": { "type": "layers", "diff_ids": diff_ids },
         "history": history,
@@ -94,7 +94,7 @@ pub(super) fn manifest(
             "size": config_bytes,
         },
         "layers": layers,
-        "annotations": options.annotations,
+        "annotations": options.annotations(),
     })
 }
 

@@ -17,7 +17,7 @@ pub use self::layers::LayerPlan;
 use self::layout::Layout;
 use super::sif::Architecture;
 use super::tar::{Select, StreamOptions, StreamWritten, survey, write_stream};
-use super::{FileDigest, ImageError, LateContents, Watch};
+use super::{FileDigest, Identifier, ImageError, LateContents, Watch};
 use crate::base::fs::PathContext as _;
 use crate::base::{Digest, Epoch};
 use crate::rootfs::Rootfs;
@@ -41,8 +41,18 @@ pub struct OciOptions {
     pub command: Vec<String>,
     /// Annotations of the manifest; also its labels.
     pub annotations: BTreeMap<String, String>,
+    /// One annotation more, known when everything has been read.
+    pub identifier: Identifier,
     /// What is in which layer.
     pub layers: LayerPlan,
+}
+
+impl OciOptions {
+    /// All annotations.
+    fn annotations(&self) -> BTreeMap<&str, &str> {
+        let all = self.annotations.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        all.chain(self.identifier.get().map(|text| (Identifier::LABEL, text))).collect()
+    }
 }
 
 /// A layer in its place.

@@ -16,7 +16,7 @@ use std::io::{Seek, SeekFrom, Write};
 pub use self::format::{Architecture, InvalidArchitecture};
 use self::format::{DATA_AT, Kind, Object, PARTITION_ALIGNMENT};
 use super::squashfs::{self, SquashfsOptions};
-use super::{ImageError, LateContents, Watch, Written, digest_of};
+use super::{Identifier, ImageError, LateContents, Watch, Written, digest_of};
 use crate::base::{Digest, Epoch, Interrupt, Progress};
 use crate::rootfs::Rootfs;
 
@@ -29,6 +29,8 @@ pub struct SifOptions {
     pub definition: Vec<u8>,
     /// What `apptainer inspect` shows, as the JSON object `inspect-metadata.json`.
     pub inspect_metadata: Vec<u8>,
+    /// Takes its place in `inspect_metadata` when everything has been read.
+    pub identifier: Identifier,
     /// The bill of materials, in SPDX's JSON; none if empty.
     pub sbom: Vec<u8>,
     /// Creation time of the image and its objects.
@@ -85,6 +87,9 @@ pub(super) fn write_watched(
         size: written.bytes,
         padding: offset - end,
     });
+    if let Some(inspect) = objects.iter().find(|object| object.kind == Kind::Json) {
+        write_at(out, inspect.offset, &options.identifier.fill(&options.inspect_metadata))?;
+    }
     let size = offset + written.bytes;
     out.set_len(size).map_err(ImageError::Write)?;
     let uuid = uuid_from(written.identity.unwrap_or_else(|| Digest::of(b"")));

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, bounded};
 use super::format::{DATA_STORED, NONE_32};
 use super::output::{Mark, Output};
 use super::pack::{Event, Packed, Packer, Place, compress};
-use crate::base::{Digest, Progress};
+use crate::base::Progress;
 use crate::image::buffer::Pool;
 use crate::image::codec::{Codec, Compression};
 use crate::image::source::{Ending, FileEnd, Hashing, Reading, Sources};
@@ -172,10 +172,10 @@ impl<'a, W: Write + Seek> DataWriter<'a, W> {
         if let Some(slot) = self.data.placed.get_mut(end.id.index()) {
             *slot = placed;
         }
-        if let (true, Some(hash), Some(slot)) =
-            (self.digests, end.hash, self.data.digests.get_mut(end.id.index()))
+        if self.digests
+            && let Some(slot) = self.data.digests.get_mut(end.id.index())
         {
-            *slot = Some(FileDigest { size: end.size, sha256: Digest::from_bytes(hash) });
+            *slot = end.digest();
         }
         Ok(())
     }

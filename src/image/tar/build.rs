@@ -216,8 +216,8 @@ impl Build<'_, '_> {
         pieces.put(END.get(..padding).unwrap_or_default(), jobs, events)?;
         pieces.files += 1;
         pieces.bytes += end.size;
-        if let (Some(hash), Some(slot)) = (end.hash, digests.get_mut(end.id.index())) {
-            *slot = Some(FileDigest { size: end.size, sha256: Digest::from_bytes(hash) });
+        if let (Some(digest), Some(slot)) = (end.digest(), digests.get_mut(end.id.index())) {
+            *slot = Some(digest);
         }
         Ok(())
     }
