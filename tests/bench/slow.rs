@@ -22,14 +22,14 @@ use fuser::{
     LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEntry, ReplyOpen,
     Request,
 };
-use module_export::base::{Interrupt, Silent};
+use module_export::base::{Interrupt, Silent, fs::sorted_dir};
 use module_export::image::{Compression, SquashfsOptions, squashfs};
 
 #[path = "scan.rs"]
 mod scan;
 
 /// The tree does not change.
-const FOR_EVER: Duration = Duration::from_hours(1);
+const FOR_EVER: Duration = Duration::from_secs(3600);
 /// More than anyone opens at once.
 const THREADS: usize = 128;
 
@@ -84,9 +84,10 @@ fn compare(tree: &Path, delay: Duration) {
 
 fn count(tree: &Path) -> u64 {
     let mut files = 0;
-    for entry in fs::read_dir(tree).unwrap().map(Result::unwrap) {
-        let kind = entry.file_type().unwrap();
-        files += if kind.is_dir() { count(&entry.path()) } else { u64::from(kind.is_file()) };
+    for name in sorted_dir(tree).unwrap() {
+        let path = tree.join(name);
+        let kind = path.symlink_metadata().unwrap();
+        files += if kind.is_dir() { count(&path) } else { u64::from(kind.is_file()) };
     }
     files
 }
@@ -250,7 +251,7 @@ impl Filesystem for Slow {
         mut reply: ReplyDirectory,
     ) {
         let path = self.path(number);
-        let names = module_export::base::fs::sorted_dir(&path).unwrap();
+        let names = sorted_dir(&path).unwrap();
         let start = usize::try_from(offset).unwrap();
         for (at, name) in names.iter().enumerate().skip(start) {
             let Ok(found) = self.attributes(&path.join(name)) else { continue };

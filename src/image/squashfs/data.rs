@@ -7,7 +7,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::format::{DATA_STORED, NONE_32};
-use super::output::{Mark, Output};
+use super::output::Output;
 use super::pack::{Event, Packed, Packer, Place, compress};
 use crate::base::Progress;
 use crate::image::buffer::Pool;
@@ -54,7 +54,7 @@ pub(super) struct Data {
 
 /// The present file, of which blocks have been written.
 struct Open {
-    start: Mark,
+    start: u64,
     first_block: usize,
     sparse: u64,
 }
@@ -126,7 +126,7 @@ impl<'a, W: Write + Seek> DataWriter<'a, W> {
     /// The present file, begun here if no block of it has come before.
     fn begin(&mut self) -> &mut Open {
         let (out, first_block) = (&self.out, self.data.blocks.len());
-        self.open.get_or_insert_with(|| Open { start: out.mark(), first_block, sparse: 0 })
+        self.open.get_or_insert_with(|| Open { start: out.position(), first_block, sparse: 0 })
     }
 
     /// Writes a block; returns its length with the flag.
@@ -153,7 +153,7 @@ impl<'a, W: Write + Seek> DataWriter<'a, W> {
         let placed = match place {
             Place::CopyOf(first) => {
                 if let Some(open) = open {
-                    self.take_back(open)?;
+                    self.take_back(&open)?;
                 }
                 if let Some(sparse) = self.data.sparse.get(&first).copied() {
                     self.data.sparse.insert(end.id, sparse);
@@ -161,8 +161,8 @@ impl<'a, W: Write + Seek> DataWriter<'a, W> {
                 self.data.placed.get(first.index()).copied().unwrap_or(Placed::NOWHERE)
             }
             Place::Tail { fragment, offset } => {
-                let (start, first_block, sparse) = open
-                    .map_or((0, 0, 0), |open| (open.start.position, open.first_block, open.sparse));
+                let (start, first_block, sparse) =
+                    open.map_or((0, 0, 0), |open| (open.start, open.first_block, open.sparse));
                 if sparse > 0 {
                     self.data.sparse.insert(end.id, sparse);
                 }
@@ -181,7 +181,7 @@ impl<'a, W: Write + Seek> DataWriter<'a, W> {
     }
 
     /// Forgets the blocks of the present file.
-    fn take_back(&mut self, open: Open) -> Result<(), ImageError> {
+    fn take_back(&mut self, open: &Open) -> Result<(), ImageError> {
         self.data.blocks.truncate(open.first_block);
         self.out.take_back(open.start).map_err(ImageError::Write)
     }

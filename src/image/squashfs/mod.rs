@@ -119,8 +119,8 @@ pub struct SquashfsWritten {
     pub inodes: u32,
     /// Bytes of all files that were read, duplicates included.
     pub content_bytes: u64,
-    /// Digest over all bytes, in the order in which they were written; for a deterministic
-    /// identity of the image, if asked for.
+    /// Digest over the digests of all contents and over all tables: a deterministic identity of the
+    /// image, if asked for.
     pub identity: Option<Digest>,
     /// Digests by [`crate::rootfs::FileId::index`], if asked for; late documents included.
     pub digests: Vec<Option<FileDigest>>,
@@ -153,9 +153,10 @@ pub(super) fn write_identified<W: Write + Seek>(
     watch: Watch,
     identity: bool,
 ) -> Result<SquashfsWritten, ImageError> {
-    let plan = options.plan(rootfs)?;
+    let mut plan = options.plan(rootfs)?;
+    plan.digests |= identity;
     let survey = Survey::of(rootfs, u64::from(options.block_bytes))?;
-    let mut out = Output::new(out, identity).map_err(ImageError::Write)?;
+    let mut out = Output::new(out).map_err(ImageError::Write)?;
     out.write_all(&[0; SUPERBLOCK_BYTES]).map_err(ImageError::Write)?;
     if options.compression == Compression::Lz4 {
         out.write_all(&LZ4_OPTIONS).map_err(ImageError::Write)?;
@@ -163,6 +164,10 @@ pub(super) fn write_identified<W: Write + Seek>(
     let (files, bytes) = (survey.planned.len() as u64, survey.bytes);
     watch.progress.stage("writing the image", Some(files), Some(bytes));
     let (mut out, data) = write_data(rootfs, &survey, (&plan, options), out, late, watch)?;
+    if identity {
+        let digests = data.digests.iter().flatten();
+        out.begin_identity(digests.map(|digest| &digest.sha256.as_bytes()[..]));
+    }
     let superblock = write_tables(rootfs, &survey, &data, options, &mut out, watch)?;
     out.pad(PAD_BYTES).map_err(ImageError::Write)?;
     let (bytes, reached) = (out.position(), out.reached());

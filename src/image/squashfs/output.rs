@@ -12,22 +12,23 @@ pub(super) struct Output<'a, W> {
     base: u64,
     position: u64,
     reached: u64,
-    identity: Option<sha2::Sha256>,
-}
-
-/// A place to come back to.
-pub(super) struct Mark {
-    pub(super) position: u64,
+    /// Over all that is written from a point on, if asked for.
     identity: Option<sha2::Sha256>,
 }
 
 impl<'a, W: Write + Seek> Output<'a, W> {
-    /// An image that starts where `out` stands; `identity` tells whether the digest of all that is
-    /// written is wanted.
-    pub(super) fn new(out: &'a mut W, identity: bool) -> io::Result<Self> {
+    /// An image that starts where `out` stands.
+    pub(super) fn new(out: &'a mut W) -> io::Result<Self> {
         let base = out.stream_position()?;
-        let identity = identity.then(sha2::Sha256::default);
-        Ok(Self { out, base, position: 0, reached: 0, identity })
+        Ok(Self { out, base, position: 0, reached: 0, identity: None })
+    }
+
+    /// Makes an identity of `contents` and of all that is written from here on: where the digests
+    /// of all contents are known, there is no need to hash the data once more.
+    pub(super) fn begin_identity<'b>(&mut self, contents: impl Iterator<Item = &'b [u8]>) {
+        let mut identity = sha2::Sha256::default();
+        contents.for_each(|digest| identity.update(digest));
+        self.identity = Some(identity);
     }
 
     /// The place of the next byte, from the image's start.
@@ -40,15 +41,9 @@ impl<'a, W: Write + Seek> Output<'a, W> {
         self.reached
     }
 
-    /// This place.
-    pub(super) fn mark(&self) -> Mark {
-        Mark { position: self.position, identity: self.identity.clone() }
-    }
-
-    /// Goes back, as if nothing had been written since.
-    pub(super) fn take_back(&mut self, mark: Mark) -> io::Result<()> {
-        self.position = mark.position;
-        self.identity = mark.identity;
+    /// Goes back to `position`, as if nothing had been written since.
+    pub(super) fn take_back(&mut self, position: u64) -> io::Result<()> {
+        self.position = position;
         self.out.seek(SeekFrom::Start(self.base + self.position)).map(drop)
     }
 
@@ -59,7 +54,7 @@ impl<'a, W: Write + Seek> Output<'a, W> {
     }
 
     /// Writes the image's first bytes, where zeros were until now, and leaves `out` at the image's
-    /// end. Returns the digest of all bytes, these counted last.
+    /// end. Returns the identity, these bytes counted last.
     pub(super) fn finish(mut self, first: &[u8]) -> io::Result<Option<[u8; 32]>> {
         self.out.seek(SeekFrom::Start(self.base))?;
         self.out.write_all(first)?;
