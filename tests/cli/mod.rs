@@ -1,6 +1,7 @@
 //! The program as a user of a shell meets it.
 
 mod container;
+mod determinism;
 mod evaluation;
 mod formats;
 mod leftovers;

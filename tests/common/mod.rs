@@ -1,8 +1,11 @@
 //! What all integration tests share: a small world of their own, and the programs of others.
 
+mod compare;
 mod env;
 mod tools;
 
+#[allow(unused_imports, reason = "the areas take what they need")]
+pub(crate) use compare::{Scope, differences, flip_a_bit};
 #[allow(unused_imports, reason = "the areas take what they need")]
 pub(crate) use env::{Ran, TestEnv};
 #[allow(unused_imports, reason = "the areas take what they need")]
