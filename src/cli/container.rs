@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::{BaseName, Container};
+use super::bytecode;
 use super::config::Config;
 use super::context::Context;
 use super::diagnose::Failure;
@@ -83,7 +84,8 @@ pub(super) fn export(
         closure.omissions.len(),
         closure.bind_points.len()
     );
-    let warnings = warnings(context, &mut frozen, &closure);
+    let mut warnings = warnings(context, &mut frozen, &closure);
+    warnings.extend(bytecode::warning(&closure.rootfs, plan.epoch));
     if words.strict && !warnings.is_empty() {
         for warning in &warnings {
             terminal.warning(warning);

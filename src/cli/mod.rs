@@ -2,6 +2,7 @@
 
 mod args;
 mod bar;
+mod bytecode;
 mod collections;
 mod config;
 mod container;

@@ -1,5 +1,6 @@
 //! What can go wrong with an image.
 
+use std::cmp::Ordering;
 use std::io;
 use std::path::PathBuf;
 
@@ -15,16 +16,17 @@ pub enum ImageError {
     Path(#[from] PathError),
     /// A source file is not what it was when the image was planned.
     #[error(
-        "`{}` changed while the image was made: {planned} bytes were planned, {} read",
+        "`{}` changed while the image was made: {}",
         Escaped(&path.to_string_lossy()),
-        if *read > *planned { "more were".to_owned() } else { format!("{read} were") }
+        changed_how(*planned, *read)
     )]
     Changed {
         /// The file of the host.
         path: PathBuf,
         /// Its size when planned, in bytes.
         planned: u64,
-        /// How many bytes were read; more than `planned` if it grew.
+        /// How many bytes were read; more than `planned` if it grew, as many if somebody wrote to
+        /// it while it was read.
         read: u64,
     },
     /// The image cannot be written, e.g. since the disk is full.
@@ -64,4 +66,12 @@ pub enum ImageError {
     /// The work was stopped on request.
     #[error("the image is not complete")]
     Interrupted(#[from] Interrupted),
+}
+
+fn changed_how(planned: u64, read: u64) -> String {
+    match read.cmp(&planned) {
+        Ordering::Less => format!("{planned} bytes were planned, {read} were read"),
+        Ordering::Equal => "it was written to while it was read".to_owned(),
+        Ordering::Greater => format!("{planned} bytes were planned, more were read"),
+    }
 }

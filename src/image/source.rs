@@ -276,7 +276,7 @@ impl<'a> Reading<'a> {
         for done in 0..size / block {
             self.interrupt.check()?;
             let mut buffer = self.pool.take();
-            let got = buffer.read_from(from, self.block).at("read", path)?;
+            let got = buffer.read_from(from, self.block).map_err(|e| failed(e, path, size))?;
             if got < self.block {
                 return Err(changed(done * block + got as u64));
             }
@@ -294,7 +294,8 @@ impl<'a> Reading<'a> {
         let mut tail = self.pool.take();
         // less than a block
         let rest = usize::try_from(size % block).unwrap_or(usize::MAX);
-        let got = tail.read_from(from, rest.saturating_add(1)).at("read", path)?;
+        let got =
+            tail.read_from(from, rest.saturating_add(1)).map_err(|e| failed(e, path, size))?;
         if got != rest {
             return Err(changed(size - size % block + got as u64));
         }
@@ -318,7 +319,8 @@ fn read_whole(path: &Path, size: u64, buffer: &mut Buffer) -> Result<(), ImageEr
     let mut file = open(path)?;
     // less than a block
     let planned = usize::try_from(size).unwrap_or(usize::MAX);
-    let got = buffer.read_from(&mut file, planned.saturating_add(1)).at("read", path)?;
+    let got = buffer.read_from(&mut file, planned.saturating_add(1));
+    let got = got.map_err(|error| failed(error, path, size))?;
     if got != planned {
         return Err(ImageError::Changed { path: path.to_owned(), planned: size, read: got as u64 });
     }
@@ -326,14 +328,50 @@ fn read_whole(path: &Path, size: u64, buffer: &mut Buffer) -> Result<(), ImageEr
 }
 
 /// Opens a file that was regular when planned, without waiting should it be a FIFO now.
-fn open(path: &Path) -> Result<HostFile, PathError> {
+fn open(path: &Path) -> Result<Opened, PathError> {
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
     let file = HostFile::options()
         .read(true)
         .custom_flags(flags.bits().cast_signed())
         .open(path)
         .at("open", path)?;
-    Ok(file)
+    let begun = stamp(&file).at("look at", path)?;
+    Ok(Opened { file, begun })
+}
+
+/// A file of the host whose end is only reached if nobody has written to it since it was opened.
+struct Opened {
+    file: HostFile,
+    begun: [i128; 3],
+}
+
+/// That somebody has.
+#[derive(Debug, thiserror::Error)]
+#[error("it was written to meanwhile")]
+struct WrittenTo;
+
+impl Read for Opened {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(to)?;
+        if read == 0 && !to.is_empty() && stamp(&self.file)? != self.begun {
+            return Err(io::Error::other(WrittenTo));
+        }
+        Ok(read)
+    }
+}
+
+/// What writing to a file changes: its size, and its time to the nanosecond.
+fn stamp(file: &HostFile) -> io::Result<[i128; 3]> {
+    let found = rustix::fs::fstat(file)?;
+    Ok([found.st_size.into(), found.st_mtime.into(), found.st_mtime_nsec.into()])
+}
+
+/// Why a file of this planned size could not be read.
+fn failed(error: io::Error, path: &Path, planned: u64) -> ImageError {
+    if error.get_ref().is_some_and(|inner| inner.is::<WrittenTo>()) {
+        return ImageError::Changed { path: path.to_owned(), planned, read: planned };
+    }
+    PathError { action: "read", path: path.to_owned(), source: error }.into()
 }
 
 /// Whether all is zero: the first byte is, and each is equal to the one before it.

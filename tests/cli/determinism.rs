@@ -128,6 +128,8 @@ impl World {
         let mut command = self.command(here);
         command.args(["container", "-a", "A", "-q", "-n", "x", "--epoch", "1795305600"]);
         command.args(["--format", format, "--jobs", here.jobs]);
+        // which root could read, and others not
+        command.args(["--exclude", "*/readable-by-root"]);
         command.arg("--include").arg(self.extra());
         command.arg("-d").arg(&destination);
         if here.tmpdir && format != "oci" && format != "sandbox" {
@@ -153,7 +155,8 @@ impl World {
                 script += &format!("mount --bind {memory}/extra {}; ", extra.display());
             }
         }
-        script += &format!("umask {}; cd {}; exec ", here.umask, self.place(here, "work").display());
+        script +=
+            &format!("umask {}; cd {}; exec ", here.umask, self.place(here, "work").display());
         if let Some(user) = here.user.filter(|_| is_root()) {
             script += &format!("setpriv --reuid {user} --regid {user} --clear-groups -- ");
         }

@@ -10,3 +10,4 @@ mod on_top;
 mod refusals;
 mod sbom;
 pub(crate) mod session;
+mod trouble;

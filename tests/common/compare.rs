@@ -27,7 +27,11 @@ pub(crate) fn differences(one: &Path, other: &Path, scope: Scope) -> Vec<String>
     let (one, other) = (fs::read(one).unwrap(), fs::read(other).unwrap());
     let first = one.iter().zip(&other).position(|(one, other)| one != other);
     let lengths = (one.len() != other.len()).then(|| one.len().min(other.len()));
-    first.or(lengths).map(|at| format!("byte {at} of {} and {}", one.len(), other.len())).into_iter().collect()
+    first
+        .or(lengths)
+        .map(|at| format!("byte {at} of {} and {}", one.len(), other.len()))
+        .into_iter()
+        .collect()
 }
 
 fn differing_entries(one: &Path, other: &Path, scope: Scope) -> Vec<String> {
@@ -137,7 +141,8 @@ mod tests {
     }
 
     fn set_time(path: &Path, nanoseconds: u64) {
-        let time = std::time::UNIX_EPOCH + Duration::new(1000, 0) + Duration::from_nanos(nanoseconds);
+        let time =
+            std::time::UNIX_EPOCH + Duration::new(1000, 0) + Duration::from_nanos(nanoseconds);
         fs::File::open(path).unwrap().set_modified(time).unwrap();
     }
 

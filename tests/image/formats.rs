@@ -22,7 +22,7 @@ use super::write::{image_options, sif_options, try_write};
 
 const STREAMS: [Format; 3] = [Format::Tar, Format::TarGz, Format::TarZst];
 
-fn options(format: Format, jobs: usize) -> ImageOptions {
+pub(super) fn options(format: Format, jobs: usize) -> ImageOptions {
     let mut sif = sif_options();
     sif.squashfs.compression = format.default_compression();
     sif.squashfs.jobs = NonZeroUsize::new(jobs).unwrap();
@@ -30,7 +30,7 @@ fn options(format: Format, jobs: usize) -> ImageOptions {
 }
 
 /// The odd tree, cut into layers.
-fn layered() -> (Rootfs, BTreeMap<FileId, Vec<u8>>) {
+pub(super) fn layered() -> (Rootfs, BTreeMap<FileId, Vec<u8>>) {
     let (mut rootfs, documents) = odd_tree();
     for (name, reason) in [
         ("/lib/a", "one:"),
@@ -118,7 +118,12 @@ fn a_socket_lies_in_file_systems_and_is_refused_by_archives() {
 }
 
 /// What our reader shows, without a root that streams have no entry for.
-fn read_back(image: &Path, rootfs: &Rootfs, documents: &BTreeMap<FileId, Vec<u8>>, what: &str) {
+pub(super) fn read_back(
+    image: &Path,
+    rootfs: &Rootfs,
+    documents: &BTreeMap<FileId, Vec<u8>>,
+    what: &str,
+) {
     let (mut found, mut want) = (ours(image).unwrap(), expected(rootfs, documents));
     for tree in [&mut found, &mut want] {
         tree.remove("/");

@@ -5,9 +5,12 @@
     reason = "tests fail by panicking, skips are said"
 )]
 
+mod every_format;
 mod failures;
 mod formats;
+mod golden;
 mod groups;
+mod hostile;
 pub(crate) mod read;
 mod samples;
 mod sif;

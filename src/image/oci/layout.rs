@@ -107,11 +107,11 @@ impl<'a> Layout<'a> {
     pub(super) fn file(&mut self, name: &str, bytes: &[u8]) -> Result<(), ImageError> {
         match self {
             Self::Directory { top, .. } => {
-                let mut part = tempfile::Builder::new()
+                let part = tempfile::Builder::new()
                     .prefix(".part-")
                     .tempfile_in(*top)
                     .at("make a file in", top)?;
-                part.write_all(bytes).map_err(ImageError::Write)?;
+                part.as_file().write_all(bytes).map_err(ImageError::Write)?;
                 keep(part, &top.join(name))
             }
             Self::Archive { out, time } => {

@@ -1,9 +1,11 @@
 //! Archives and image-layouts: layers of tar, one put over the other.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek as _, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde_json::Value;
 use tar::EntryType;
@@ -16,6 +18,13 @@ use crate::rootfs::{Metadata, SpecialKind};
 
 /// No manifest, config or index is longer, in bytes.
 const LONGEST_DOCUMENT: u64 = 64 << 20;
+/// A header, with the long names that belong to it, has no more bytes: they are held in memory.
+const LONGEST_HEADER: u64 = 1 << 20;
+/// What is compressed as a whole unpacks to no more than so many times its size, unless that is
+/// little: a few bytes of a hostile archive would fill a disk.
+const MOST_TIMES: u64 = 200;
+/// As much is always unpacked, in bytes.
+const LITTLE: u64 = 256 << 20;
 /// What takes a name of a lower layer away, and what takes all of them away.
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
@@ -121,14 +130,53 @@ fn list<'a>(image: &Path, document: &'a Value, key: &str) -> Result<&'a Vec<Valu
 fn parts(path: &Path, file: &File) -> Result<BTreeMap<String, (u64, u64)>, ImageError> {
     let mut parts = BTreeMap::new();
     (&*file).seek(SeekFrom::Start(0)).at("read", path)?;
-    let mut archive = tar::Archive::new(file);
-    for entry in archive.entries_with_seek().at("read", path)? {
+    let left = Rc::default();
+    let mut archive = tar::Archive::new(Limited { from: file, left: Rc::clone(&left) });
+    let mut entries = archive.entries_with_seek().at("read", path)?;
+    while let Some(entry) = next_entry(&mut entries, &left) {
         let entry = entry.map_err(|error| broken(path, &error.to_string()))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let name = name.trim_start_matches("./").to_owned();
         parts.insert(name, (entry.raw_file_position(), entry.size()));
     }
     Ok(parts)
+}
+
+/// Hands on no more bytes than are `left`, and fails then.
+struct Limited<R> {
+    from: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        let room = to.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        if room == 0 && !to.is_empty() {
+            let what = format!("a header of more than {LONGEST_HEADER} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        let read = self.from.read(to.get_mut(..room).unwrap_or_default())?;
+        self.left.set(left.saturating_sub(read as u64));
+        Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for Limited<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.from.seek(to)
+    }
+}
+
+/// The next entry, its header being no longer than it may be; its content may have any length.
+fn next_entry<'a, R: Read>(
+    entries: &mut tar::Entries<'a, R>,
+    left: &Cell<u64>,
+) -> Option<io::Result<tar::Entry<'a, R>>> {
+    left.set(LONGEST_HEADER);
+    let entry = entries.next();
+    left.set(u64::MAX);
+    entry
 }
 
 /// The file as it is where it is not compressed, else its decompressed copy in a file without a
@@ -147,9 +195,16 @@ fn plain(path: &Path, mut file: File, size: u64) -> Result<(File, bool), ImageEr
     } else {
         return Ok((file, false));
     };
+    let length = file.metadata().at("read", path)?.len();
+    let compressed = length.saturating_sub(start).min(size);
+    let most = compressed.saturating_mul(MOST_TIMES).max(LITTLE);
     let mut copy = tempfile::tempfile().at("make a file for what is in", path)?;
-    let mut out = std::io::BufWriter::with_capacity(1 << 20, &mut copy);
-    std::io::copy(&mut reader, &mut out).at("decompress", path)?;
+    let mut out = io::BufWriter::with_capacity(1 << 20, &mut copy);
+    let unpacked = io::copy(&mut (&mut reader).take(most.saturating_add(1)), &mut out);
+    if unpacked.at("decompress", path)? > most {
+        let what = format!("its {compressed} bytes become more than {most}, as no image does");
+        return Err(broken(path, &what));
+    }
     out.flush().at("decompress", path)?;
     drop(out);
     drop(reader);
@@ -173,15 +228,44 @@ fn add_layer(
     }
     tree.next_layer();
     let number = tree.keep(path, file.try_clone().at("read", path)?);
-    let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, file.take(size)));
-    let entries = archive.entries().map_err(|error| broken(path, &error.to_string()))?;
-    for entry in entries {
-        let mut entry = entry.map_err(|error| broken(path, &error.to_string()))?;
+    let left = Rc::default();
+    let from = BufReader::with_capacity(1 << 20, file.take(size));
+    let mut archive = tar::Archive::new(Limited { from, left: Rc::clone(&left) });
+    let wrong = |error: io::Error| broken(path, &error.to_string());
+    let mut entries = archive.entries().map_err(wrong)?;
+    while let Some(entry) = next_entry(&mut entries, &left) {
+        let mut entry = entry.map_err(wrong)?;
         let name = entry.path_bytes().into_owned();
-        add_entry(tree, path, (number, start), &entry, &name)?;
+        if entry.header().entry_type() != EntryType::XGlobalHeader {
+            refuse_sparse(path, &mut entry, &name)?;
+            add_entry(tree, path, (number, start), &entry, &name)?;
+        }
         // what is left of it is skipped here, where its end may be missing
-        std::io::copy(&mut entry, &mut std::io::sink())
-            .map_err(|error| broken(path, &error.to_string()))?;
+        let (size, read) = (entry.size(), io::copy(&mut entry, &mut io::sink()).map_err(wrong)?);
+        if read < size {
+            let name = String::from_utf8_lossy(&name);
+            let what = format!("its end is missing: `{name}` has {read} of {size} bytes");
+            return Err(broken(path, &what));
+        }
+    }
+    Ok(())
+}
+
+/// Fails on a file of which only the parts between the holes are there.
+fn refuse_sparse<R: Read>(
+    path: &Path,
+    entry: &mut tar::Entry<'_, R>,
+    name: &[u8],
+) -> Result<(), ImageError> {
+    let mut is_sparse = entry.header().entry_type() == EntryType::GNUSparse;
+    let wrong = |error: io::Error| broken(path, &error.to_string());
+    for record in entry.pax_extensions().map_err(wrong)?.into_iter().flatten() {
+        is_sparse |= record.map_err(wrong)?.key_bytes().starts_with(b"GNU.sparse.");
+    }
+    if is_sparse {
+        let name = String::from_utf8_lossy(name);
+        let what = format!("`{name}` was packed as a sparse file, which is not read here");
+        return Err(broken(path, &what));
     }
     Ok(())
 }

@@ -16,6 +16,13 @@ use crate::rootfs::{ImagePath, Metadata, SpecialKind};
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Links that are followed on the way to one entry, as in the kernel.
 const MOST_LINKS: usize = 40;
+/// Bytes that all paths may take: a hostile archive's few would fill the memory with the paths of
+/// directories that it only implies.
+const ALL_PATHS: usize = 1 << 30;
+/// Looking up the parents of a path takes time by their lengths: on average no more bytes of them
+/// than this for each name, as in any tree that people make, and `ANYHOW` more.
+const PARENTS: usize = 4096;
+const ANYHOW: usize = 1 << 30;
 /// What has no header of its own.
 const IMPLIED: Metadata = Metadata { mode: 0o755, mtime: Epoch::GENERATED };
 
@@ -54,6 +61,10 @@ pub(super) struct Tree {
     image: PathBuf,
     /// Inode numbers by path: empty for the root, else with a `/` before each name.
     names: BTreeMap<Vec<u8>, u32>,
+    /// Bytes of all paths.
+    path_bytes: usize,
+    /// Bytes of all parents that were looked up.
+    looked_up: usize,
     inodes: Vec<Inode>,
     files: Vec<(PathBuf, File)>,
     layer: usize,
@@ -66,6 +77,8 @@ impl Tree {
         Self {
             image: image.to_owned(),
             names: BTreeMap::from([(Vec::new(), 0)]),
+            path_bytes: 0,
+            looked_up: 0,
             inodes: vec![root],
             files: Vec::new(),
             layer: 0,
@@ -121,7 +134,7 @@ impl Tree {
             return Err(self.broken("it has more than 4294967294 files"));
         }
         self.inodes.push(Inode { metadata, links: 1, kind, layer: self.layer });
-        self.names.insert(key, number);
+        self.name(key, number)?;
         Ok(number)
     }
 
@@ -143,8 +156,7 @@ impl Tree {
             _ => return Err(self.broken(&missing())),
         }
         self.remove(&key);
-        self.names.insert(key, number);
-        Ok(())
+        self.name(key, number)
     }
 
     /// Takes away what lower layers have at `path`.
@@ -187,6 +199,15 @@ impl Tree {
         self.unname(key);
     }
 
+    fn name(&mut self, key: Vec<u8>, number: u32) -> Result<(), ImageError> {
+        self.path_bytes = self.path_bytes.saturating_add(key.len());
+        if self.path_bytes > ALL_PATHS {
+            return Err(self.broken(&format!("paths of more than {ALL_PATHS} bytes in all")));
+        }
+        self.names.insert(key, number);
+        Ok(())
+    }
+
     fn unname(&mut self, key: &[u8]) {
         if let Some(number) = self.names.remove(key)
             && let Some(inode) = self.inodes.get_mut(number as usize)
@@ -219,6 +240,10 @@ impl Tree {
             if open.is_empty() {
                 break;
             }
+            self.looked_up = self.looked_up.saturating_add(key.len());
+            if self.looked_up / PARENTS > self.inodes.len() + ANYHOW / PARENTS {
+                return Err(self.broken("very many paths that are very deep"));
+            }
             match self.names.get(&key).and_then(|number| self.inodes.get(*number as usize)) {
                 Some(Inode { kind: Kind::Directory, .. }) => {}
                 Some(Inode { kind: Kind::Symlink(target), .. }) => {
@@ -243,7 +268,7 @@ impl Tree {
                         kind,
                         layer: self.layer,
                     });
-                    self.names.insert(key.clone(), number);
+                    self.name(key.clone(), number)?;
                 }
             }
         }
