@@ -5,6 +5,7 @@ mod apptainer;
 mod bytecode;
 mod host;
 mod oci;
+mod others;
 mod run;
 mod site;
 

@@ -7,6 +7,8 @@ packages=(
     lua5.1 lua5.2 luajit                # other Luas to run Lmod by
     tcl                                 # Tcl modulefiles
     git squashfs-tools squashfuse skopeo umoci zstd   # read our images back
+    docker-registry podman crun bubblewrap        # run them, pass them on
+    python3-jsonschema golang-github-opencontainers-image-spec-dev   # the OCI's schemas
     fakeroot tmux busybox-static
     python3 python3-venv patchelf gcc g++ libc6-dev binutils   # build the look-alike; libFuzzer
 )

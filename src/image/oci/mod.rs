@@ -170,6 +170,18 @@ fn size_of(layers: &[LayerWritten], documents: &[&Vec<u8>]) -> u64 {
     layers.iter().map(|layer| layer.stream.size).sum::<u64>() + documents
 }
 
+/// In a layer such a name would take another one away.
+fn check_names(rootfs: &Rootfs) -> Result<(), ImageError> {
+    let mut found = None;
+    rootfs.walk(|path, _| {
+        if path.split().is_some_and(|(_, name)| name.starts_with(b".wh.")) {
+            found.get_or_insert_with(|| path.to_string());
+        }
+    });
+    let reason = "in layers of images, names that begin with `.wh.` mean that others are removed";
+    found.map_or(Ok(()), |what| Err(ImageError::Unrepresentable { what, reason }))
+}
+
 /// Writes all layers, the one with the late documents last.
 fn write_layers(
     rootfs: &Rootfs,
@@ -179,6 +191,7 @@ fn write_layers(
     late: &mut LateContents,
     watch: Watch,
 ) -> Result<Vec<LayerWritten>, ImageError> {
+    check_names(rootfs)?;
     let mut digests = vec![None::<FileDigest>; rootfs.files().len()];
     let total = survey(rootfs, Select::All)?;
     watch.progress.stage("writing the image", Some(total.planned.len() as u64), Some(total.bytes));

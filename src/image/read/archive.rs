@@ -1,15 +1,14 @@
 //! Archives and image-layouts: layers of tar, one put over the other.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use serde_json::Value;
 use tar::EntryType;
 
+use super::headers::{Limited, Records, next_entry};
 use super::tree::{Kind, Place, Tree};
 use crate::base::fs::PathContext as _;
 use crate::base::{Digest, Epoch};
@@ -18,8 +17,6 @@ use crate::rootfs::{Metadata, SpecialKind};
 
 /// No manifest, config or index is longer, in bytes.
 const LONGEST_DOCUMENT: u64 = 64 << 20;
-/// A header, with the long names that belong to it, has no more bytes: they are held in memory.
-const LONGEST_HEADER: u64 = 1 << 20;
 /// What is compressed as a whole unpacks to no more than so many times its size, unless that is
 /// little: a few bytes of a hostile archive would fill a disk.
 const MOST_TIMES: u64 = 200;
@@ -52,7 +49,7 @@ pub(super) fn read_layout(top: &Path) -> Result<Tree, ImageError> {
         let digest = layer.get("digest").and_then(Value::as_str);
         let path = blob(digest.ok_or_else(|| broken(top, "a layer without a digest"))?)?;
         let file = File::open(&path).at("open", &path)?;
-        add_layer(&mut tree, &path, file, None)?;
+        add_layer(&mut tree, &path, file, Part::LAYER)?;
     }
     Ok(tree)
 }
@@ -86,7 +83,7 @@ pub(super) fn read_archive(path: &Path) -> Result<Tree, ImageError> {
         layers.iter().filter_map(Value::as_str).map(str::to_owned).collect()
     } else {
         let mut tree = Tree::new(path);
-        add_layer(&mut tree, path, file, None)?;
+        add_layer(&mut tree, path, file, Part::ROOT)?;
         return Ok(tree);
     };
     let mut tree = Tree::new(path);
@@ -94,7 +91,7 @@ pub(super) fn read_archive(path: &Path) -> Result<Tree, ImageError> {
         let missing = || broken(path, &format!("it has no layer `{name}`"));
         let part = parts.get(&name).copied().ok_or_else(missing)?;
         let file = file.try_clone().at("read", path)?;
-        add_layer(&mut tree, path, file, Some(part))?;
+        add_layer(&mut tree, path, file, Part { range: Some(part), ..Part::LAYER })?;
     }
     Ok(tree)
 }
@@ -130,53 +127,16 @@ fn list<'a>(image: &Path, document: &'a Value, key: &str) -> Result<&'a Vec<Valu
 fn parts(path: &Path, file: &File) -> Result<BTreeMap<String, (u64, u64)>, ImageError> {
     let mut parts = BTreeMap::new();
     (&*file).seek(SeekFrom::Start(0)).at("read", path)?;
-    let left = Rc::default();
-    let mut archive = tar::Archive::new(Limited { from: file, left: Rc::clone(&left) });
+    let (from, header) = Limited::new(file);
+    let mut archive = tar::Archive::new(from);
     let mut entries = archive.entries_with_seek().at("read", path)?;
-    while let Some(entry) = next_entry(&mut entries, &left) {
-        let entry = entry.map_err(|error| broken(path, &error.to_string()))?;
+    while let Some(entry) = next_entry(&mut entries, &header) {
+        let (entry, _) = entry.map_err(|error| broken(path, &error.to_string()))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let name = name.trim_start_matches("./").to_owned();
         parts.insert(name, (entry.raw_file_position(), entry.size()));
     }
     Ok(parts)
-}
-
-/// Hands on no more bytes than are `left`, and fails then.
-struct Limited<R> {
-    from: R,
-    left: Rc<Cell<u64>>,
-}
-
-impl<R: Read> Read for Limited<R> {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.get();
-        let room = to.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        if room == 0 && !to.is_empty() {
-            let what = format!("a header of more than {LONGEST_HEADER} bytes");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-        }
-        let read = self.from.read(to.get_mut(..room).unwrap_or_default())?;
-        self.left.set(left.saturating_sub(read as u64));
-        Ok(read)
-    }
-}
-
-impl<R: Seek> Seek for Limited<R> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.from.seek(to)
-    }
-}
-
-/// The next entry, its header being no longer than it may be; its content may have any length.
-fn next_entry<'a, R: Read>(
-    entries: &mut tar::Entries<'a, R>,
-    left: &Cell<u64>,
-) -> Option<io::Result<tar::Entry<'a, R>>> {
-    left.set(LONGEST_HEADER);
-    let entry = entries.next();
-    left.set(u64::MAX);
-    entry
 }
 
 /// The file as it is where it is not compressed, else its decompressed copy in a file without a
@@ -212,38 +172,44 @@ fn plain(path: &Path, mut file: File, size: u64) -> Result<(File, bool), ImageEr
     Ok((copy, true))
 }
 
-/// Puts a layer over the tree: all of `file`, or a part of it (start and size).
-fn add_layer(
-    tree: &mut Tree,
-    path: &Path,
-    mut file: File,
-    part: Option<(u64, u64)>,
-) -> Result<(), ImageError> {
-    let (mut start, size) = part.unwrap_or((0, u64::MAX));
+/// What of a file is put over a tree.
+#[derive(Clone, Copy)]
+struct Part {
+    /// Start and size; without, all of the file.
+    range: Option<(u64, u64)>,
+    /// Whether names that begin with `.wh.` take others away.
+    has_whiteouts: bool,
+}
+
+impl Part {
+    /// A layer of an image.
+    const LAYER: Self = Self { range: None, has_whiteouts: true };
+    /// A root file system.
+    const ROOT: Self = Self { range: None, has_whiteouts: false };
+}
+
+/// Puts the archive in `file` over the tree.
+fn add_layer(tree: &mut Tree, path: &Path, mut file: File, part: Part) -> Result<(), ImageError> {
+    let (start, size) = part.range.unwrap_or((0, u64::MAX));
     file.seek(SeekFrom::Start(start)).at("read", path)?;
     let (file, was_compressed) = plain(path, file, size)?;
-    let size = if was_compressed { u64::MAX } else { size };
-    if was_compressed {
-        start = 0;
-    }
+    let (start, size) = if was_compressed { (0, u64::MAX) } else { (start, size) };
     tree.next_layer();
     let number = tree.keep(path, file.try_clone().at("read", path)?);
-    let left = Rc::default();
-    let from = BufReader::with_capacity(1 << 20, file.take(size));
-    let mut archive = tar::Archive::new(Limited { from, left: Rc::clone(&left) });
+    let layer = Layer { path, file: number, start, has_whiteouts: part.has_whiteouts };
+    let (from, header) = Limited::new(BufReader::with_capacity(1 << 20, file.take(size)));
+    let mut archive = tar::Archive::new(from);
     let wrong = |error: io::Error| broken(path, &error.to_string());
     let mut entries = archive.entries().map_err(wrong)?;
-    while let Some(entry) = next_entry(&mut entries, &left) {
-        let mut entry = entry.map_err(wrong)?;
-        let name = entry.path_bytes().into_owned();
+    while let Some(entry) = next_entry(&mut entries, &header) {
+        let (mut entry, records) = entry.map_err(wrong)?;
         if entry.header().entry_type() != EntryType::XGlobalHeader {
-            refuse_sparse(path, &mut entry, &name)?;
-            add_entry(tree, path, (number, start), &entry, &name)?;
+            layer.add(tree, &entry, &records)?;
         }
         // what is left of it is skipped here, where its end may be missing
         let (size, read) = (entry.size(), io::copy(&mut entry, &mut io::sink()).map_err(wrong)?);
         if read < size {
-            let name = String::from_utf8_lossy(&name);
+            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let what = format!("its end is missing: `{name}` has {read} of {size} bytes");
             return Err(broken(path, &what));
         }
@@ -251,65 +217,80 @@ fn add_layer(
     Ok(())
 }
 
-/// Fails on a file of which only the parts between the holes are there.
-fn refuse_sparse<R: Read>(
-    path: &Path,
-    entry: &mut tar::Entry<'_, R>,
-    name: &[u8],
-) -> Result<(), ImageError> {
-    let mut is_sparse = entry.header().entry_type() == EntryType::GNUSparse;
-    let wrong = |error: io::Error| broken(path, &error.to_string());
-    for record in entry.pax_extensions().map_err(wrong)?.into_iter().flatten() {
-        is_sparse |= record.map_err(wrong)?.key_bytes().starts_with(b"GNU.sparse.");
-    }
-    if is_sparse {
-        let name = String::from_utf8_lossy(name);
-        let what = format!("`{name}` was packed as a sparse file, which is not read here");
-        return Err(broken(path, &what));
-    }
-    Ok(())
+/// An archive on its way into a tree.
+struct Layer<'a> {
+    path: &'a Path,
+    /// Its number in the tree, and where in that file it begins.
+    file: usize,
+    start: u64,
+    has_whiteouts: bool,
 }
 
-fn add_entry<R: Read>(
-    tree: &mut Tree,
-    path: &Path,
-    (file, start): (usize, u64),
-    entry: &tar::Entry<'_, R>,
-    name: &[u8],
-) -> Result<(), ImageError> {
-    if name.split(|byte| *byte == b'/').any(|part| part == b"..") {
-        return Err(broken(
-            path,
-            &format!("the path `{}` leads out of it", String::from_utf8_lossy(name)),
-        ));
+impl Layer<'_> {
+    fn broken(&self, what: &str) -> ImageError {
+        broken(self.path, what)
     }
-    let end = name.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    let (directory, last) = name.split_at(end);
-    if last == OPAQUE {
-        return tree.hide_lower(directory);
-    }
-    if let Some(hidden) = last.strip_prefix(WHITEOUT) {
-        return tree.white_out(&[directory, hidden].concat());
-    }
-    let header = entry.header();
-    let wrong = |error: std::io::Error| broken(path, &error.to_string());
-    // the type is not part of the mode
-    let mode = u16::try_from(header.mode().map_err(wrong)? & 0o7777).unwrap_or(0);
-    let mtime = i64::try_from(header.mtime().map_err(wrong)?).unwrap_or(i64::MAX);
-    let metadata = Metadata { mode, mtime: Epoch::clamped(mtime) };
-    let target = || entry.link_name_bytes().unwrap_or_default().into_owned();
-    let kind = match header.entry_type() {
-        EntryType::Directory => Kind::Directory,
-        EntryType::Regular | EntryType::Continuous => {
-            Kind::File(Place::Part(file, start + entry.raw_file_position()), entry.size())
+
+    /// Adds an entry, or takes away what it says.
+    fn add<R: Read>(
+        &self,
+        tree: &mut Tree,
+        entry: &tar::Entry<'_, R>,
+        records: &Records,
+    ) -> Result<(), ImageError> {
+        let name = records.get(&b"path"[..]).cloned();
+        let name = name.unwrap_or_else(|| entry.path_bytes().into_owned());
+        let shown = || String::from_utf8_lossy(&name).into_owned();
+        if name.split(|byte| *byte == b'/').any(|part| part == b"..") {
+            return Err(self.broken(&format!("the path `{}` leads out of it", shown())));
         }
-        EntryType::Symlink => Kind::Symlink(target()),
-        EntryType::Link => return tree.link(name, &target()),
-        EntryType::Fifo => Kind::Special(SpecialKind::Fifo),
-        EntryType::Block | EntryType::Char => Kind::Device,
-        other => {
-            return Err(broken(path, &format!("an entry of the unknown type {other:?}")));
+        // only what is between the holes is there
+        if entry.header().entry_type() == EntryType::GNUSparse
+            || records.keys().any(|key| key.starts_with(b"GNU.sparse."))
+        {
+            let what = format!("`{}` was packed as a sparse file, which is not read here", shown());
+            return Err(self.broken(&what));
         }
-    };
-    tree.put(name, metadata, kind).map(drop)
+        let end = name.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        let (directory, last) = name.split_at(end);
+        if self.has_whiteouts && last == OPAQUE {
+            return tree.hide_lower(directory);
+        }
+        if let Some(hidden) = last.strip_prefix(WHITEOUT).filter(|_| self.has_whiteouts) {
+            return tree.white_out(&[directory, hidden].concat());
+        }
+        self.put(tree, entry, records, &name)
+    }
+
+    fn put<R: Read>(
+        &self,
+        tree: &mut Tree,
+        entry: &tar::Entry<'_, R>,
+        records: &Records,
+        name: &[u8],
+    ) -> Result<(), ImageError> {
+        let header = entry.header();
+        let wrong = |error: io::Error| self.broken(&error.to_string());
+        // the type is not part of the mode
+        let mode = u16::try_from(header.mode().map_err(wrong)? & 0o7777).unwrap_or(0);
+        let mtime = i64::try_from(header.mtime().map_err(wrong)?).unwrap_or(i64::MAX);
+        let metadata = Metadata { mode, mtime: Epoch::clamped(mtime) };
+        let target = || {
+            let target = records.get(&b"linkpath"[..]).cloned();
+            target.unwrap_or_else(|| entry.link_name_bytes().unwrap_or_default().into_owned())
+        };
+        let kind = match header.entry_type() {
+            EntryType::Directory => Kind::Directory,
+            EntryType::Regular | EntryType::Continuous => {
+                let place = Place::Part(self.file, self.start + entry.raw_file_position());
+                Kind::File(place, entry.size())
+            }
+            EntryType::Symlink => Kind::Symlink(target()),
+            EntryType::Link => return tree.link(name, &target()),
+            EntryType::Fifo => Kind::Special(SpecialKind::Fifo),
+            EntryType::Block | EntryType::Char => Kind::Device,
+            other => return Err(self.broken(&format!("an entry of the unknown type {other:?}"))),
+        };
+        tree.put(name, metadata, kind).map(drop)
+    }
 }

@@ -7,6 +7,7 @@ mod archive;
 mod decompress;
 mod directory;
 mod filesystem;
+mod headers;
 mod sif;
 mod source;
 mod stream;

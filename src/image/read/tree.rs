@@ -22,7 +22,7 @@ const ALL_PATHS: usize = 1 << 30;
 /// Looking up the parents of a path takes time by their lengths: on average no more bytes of them
 /// than this for each name, as in any tree that people make, and `ANYHOW` more.
 const PARENTS: usize = 4096;
-const ANYHOW: usize = 1 << 30;
+const ANYHOW: usize = 64 << 20;
 /// What has no header of its own.
 const IMPLIED: Metadata = Metadata { mode: 0o755, mtime: Epoch::GENERATED };
 
@@ -63,6 +63,7 @@ pub(super) struct Tree {
     names: BTreeMap<Vec<u8>, u32>,
     /// Bytes of all paths.
     path_bytes: usize,
+    most_path_bytes: usize,
     /// Bytes of all parents that were looked up.
     looked_up: usize,
     inodes: Vec<Inode>,
@@ -78,6 +79,7 @@ impl Tree {
             image: image.to_owned(),
             names: BTreeMap::from([(Vec::new(), 0)]),
             path_bytes: 0,
+            most_path_bytes: ALL_PATHS,
             looked_up: 0,
             inodes: vec![root],
             files: Vec::new(),
@@ -201,8 +203,9 @@ impl Tree {
 
     fn name(&mut self, key: Vec<u8>, number: u32) -> Result<(), ImageError> {
         self.path_bytes = self.path_bytes.saturating_add(key.len());
-        if self.path_bytes > ALL_PATHS {
-            return Err(self.broken(&format!("paths of more than {ALL_PATHS} bytes in all")));
+        if self.path_bytes > self.most_path_bytes {
+            let most = self.most_path_bytes;
+            return Err(self.broken(&format!("paths of more than {most} bytes in all")));
         }
         self.names.insert(key, number);
         Ok(())
@@ -241,7 +244,7 @@ impl Tree {
                 break;
             }
             self.looked_up = self.looked_up.saturating_add(key.len());
-            if self.looked_up / PARENTS > self.inodes.len() + ANYHOW / PARENTS {
+            if self.looked_up.saturating_sub(ANYHOW) / PARENTS > self.inodes.len() {
                 return Err(self.broken("very many paths that are very deep"));
             }
             match self.names.get(&key).and_then(|number| self.inodes.get(*number as usize)) {
@@ -404,6 +407,16 @@ mod tests {
         tree.white_out(b"never/there").unwrap();
         tree.put(b"c", IMPLIED, Kind::Directory).unwrap();
         assert_eq!(names(&tree), ["", "/a", "/a/1", "/b", "/b/new", "/c", "/never"]);
+    }
+
+    #[test]
+    fn all_paths_together_have_a_limit() {
+        let mut tree = Tree { most_path_bytes: 20, ..Tree::new(Path::new("x")) };
+        tree.put(b"a/b", IMPLIED, file()).unwrap();
+        tree.put(b"a/b", IMPLIED, Kind::Directory).unwrap();
+        tree.link(b"1234567890", b"a/b").unwrap_err();
+        let error = tree.put(b"1234567890", IMPLIED, file()).unwrap_err().to_string();
+        assert!(error.ends_with("paths of more than 20 bytes in all"), "{error}");
     }
 
     #[test]
