@@ -24,7 +24,7 @@ use super::tree::{IMPLIED, bytes, expected, noise, path, scan};
 use super::write::try_write;
 
 /// All there are.
-pub(super) const FORMATS: [Format; 9] = [
+pub(crate) const FORMATS: [Format; 9] = [
     Format::Sif,
     Format::Squashfs,
     Format::Tar,

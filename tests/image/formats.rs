@@ -22,7 +22,7 @@ use super::write::{image_options, sif_options, try_write};
 
 const STREAMS: [Format; 3] = [Format::Tar, Format::TarGz, Format::TarZst];
 
-pub(super) fn options(format: Format, jobs: usize) -> ImageOptions {
+pub(crate) fn options(format: Format, jobs: usize) -> ImageOptions {
     let mut sif = sif_options();
     sif.squashfs.compression = format.default_compression();
     sif.squashfs.jobs = NonZeroUsize::new(jobs).unwrap();
@@ -46,7 +46,7 @@ pub(super) fn layered() -> (Rootfs, BTreeMap<FileId, Vec<u8>>) {
 }
 
 /// Unpacks `archive` over what is in `to`, as root keeps it.
-fn untar(archive: &Path, to: &Path) {
+pub(crate) fn untar(archive: &Path, to: &Path) {
     let mut tar = Command::new("tar");
     tar.args(["--extract", "--preserve-permissions", "--no-same-owner", "--warning=no-timestamp"]);
     match archive.extension().and_then(|end| end.to_str()) {

@@ -5,16 +5,17 @@
     reason = "tests fail by panicking, skips are said"
 )]
 
-mod every_format;
+pub(crate) mod every_format;
 mod failures;
-mod formats;
+pub(crate) mod formats;
 mod golden;
 mod groups;
 mod hostile;
+mod memory;
 pub(crate) mod read;
 mod samples;
 mod sif;
 pub(crate) mod squashfs;
-mod tools;
+pub(crate) mod tools;
 pub(crate) mod tree;
-mod write;
+pub(crate) mod write;

@@ -7,7 +7,7 @@ pub(super) use crate::common::{is_root, skip, tool};
 
 /// Runs a command that must succeed.
 #[track_caller]
-pub(super) fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     assert!(
         output.status.success(),

@@ -53,7 +53,7 @@ pub(super) fn image_options(sif: &SifOptions) -> ImageOptions {
 }
 
 /// Writes an image to `at`, with these late documents.
-pub(super) fn try_write(
+pub(crate) fn try_write(
     at: &Path,
     rootfs: &Rootfs,
     format: Format,

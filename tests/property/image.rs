@@ -18,7 +18,7 @@ use crate::image::tree::{IMPLIED, Shown, assert_same, expected, noise};
 
 /// Something to put into a tree; what does not fit where it is to go is left out.
 #[derive(Debug, Clone)]
-enum Thing {
+pub(super) enum Thing {
     Directory(Metadata),
     File(Metadata, Bytes),
     Late(Metadata, Bytes),
@@ -28,7 +28,7 @@ enum Thing {
 
 /// Contents: a kind of bytes, of which there are so many.
 #[derive(Debug, Clone, Copy)]
-enum Bytes {
+pub(super) enum Bytes {
     Zeros(usize),
     Text(usize),
     Noise(u64, usize),
@@ -85,7 +85,7 @@ fn metadata() -> impl Strategy<Value = Metadata> {
         })
 }
 
-fn things() -> impl Strategy<Value = (Vec<u8>, Thing)> {
+pub(super) fn things() -> impl Strategy<Value = (Vec<u8>, Thing)> {
     let thing = prop_oneof![
         2 => metadata().prop_map(Thing::Directory),
         6 => (metadata(), contents()).prop_map(|(metadata, bytes)| Thing::File(metadata, bytes)),
@@ -97,7 +97,7 @@ fn things() -> impl Strategy<Value = (Vec<u8>, Thing)> {
     (paths(), thing)
 }
 
-fn build(things: Vec<(Vec<u8>, Thing)>) -> (Rootfs, BTreeMap<FileId, Vec<u8>>) {
+pub(super) fn build(things: Vec<(Vec<u8>, Thing)>) -> (Rootfs, BTreeMap<FileId, Vec<u8>>) {
     let mut rootfs = Rootfs::new(IMPLIED);
     let mut files = Vec::new();
     let mut late = BTreeMap::new();

@@ -33,3 +33,20 @@ fn apptainer_runs_every_format_it_knows_with_nothing_of_the_host() {
         assert_eq!(lines[2..], ["0", "1"], "{format}: {ran}");
     }
 }
+
+#[test]
+fn an_ordinary_user_runs_archives_and_sandboxes() {
+    for (format, transport, ending) in
+        [("sandbox", "", "sandbox"), ("oci-archive", "oci-archive:", "oci.tar")]
+    {
+        let flags = format!("--format {format} --compression none");
+        let Some(exported) = export("module load WhichTarget", &flags) else { return };
+        let image = exported.env.work().join(format!("image.{ending}"));
+        let image = format!("{transport}{}", image.display());
+        let words = ["exec", &image, "whichtarget"];
+        let Some(mut command) = apptainer(&exported, User::Ordinary, &words) else { return };
+        let ran = exported.env.run(&mut command);
+        let target = &exported.session["EESSI_SOFTWARE_SUBDIR"];
+        assert_eq!(ran.success(), format!("WhichTarget {target}\n"), "{format}");
+    }
+}

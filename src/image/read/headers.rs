@@ -51,6 +51,10 @@ impl<R: Read> Read for Limited<R> {
 
 impl<R: Seek> Seek for Limited<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        if let Some(header) = &mut *self.header.0.borrow_mut() {
+            // over what fills up a block
+            header.resize(header.len().next_multiple_of(BLOCK_BYTES), 0);
+        }
         self.from.seek(to)
     }
 }
