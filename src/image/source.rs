@@ -368,7 +368,9 @@ fn stamp(file: &HostFile) -> io::Result<[i128; 3]> {
 
 /// Why a file of this planned size could not be read.
 fn failed(error: io::Error, path: &Path, planned: u64) -> ImageError {
-    if error.get_ref().is_some_and(|inner| inner.is::<WrittenTo>()) {
+    if let Some(inner) = error.get_ref()
+        && inner.is::<WrittenTo>()
+    {
         return ImageError::Changed { path: path.to_owned(), planned, read: planned };
     }
     PathError { action: "read", path: path.to_owned(), source: error }.into()

@@ -144,23 +144,26 @@ impl World {
     /// The program under test in these circumstances.
     fn command(&self, here: &Circumstances) -> Command {
         let memory = self.memory.path().display();
-        let mut script = String::from("set -e; ");
-        let mut command = Command::new("/bin/sh");
+        let (mut mounts, mut command) = (String::new(), Command::new("/bin/sh"));
         if is_root() {
             command = Command::new("unshare");
             command.args(["--mount", "--propagation", "private", "/bin/sh"]);
             if here.rebuilt {
                 let extra = self.extra();
-                script += &format!("mount --bind {memory}/stack {STACK}; ");
-                script += &format!("mount --bind {memory}/extra {}; ", extra.display());
+                mounts = format!(
+                    "mount --bind {memory}/stack {STACK}; mount --bind {memory}/extra {};",
+                    extra.display()
+                );
             }
         }
-        script +=
-            &format!("umask {}; cd {}; exec ", here.umask, self.place(here, "work").display());
-        if let Some(user) = here.user.filter(|_| is_root()) {
-            script += &format!("setpriv --reuid {user} --regid {user} --clear-groups -- ");
-        }
-        script += "\"$0\" \"$@\"";
+        let user = here.user.filter(|_| is_root()).map_or(String::new(), |user| {
+            format!("setpriv --reuid {user} --regid {user} --clear-groups --")
+        });
+        let script = format!(
+            "set -e; {mounts} umask {}; cd {}; exec {user} \"$0\" \"$@\"",
+            here.umask,
+            self.place(here, "work").display()
+        );
         command.args(["-c", &script, env!("CARGO_BIN_EXE_module-export")]);
         command.env_clear().envs(&self.session);
         for (name, value) in [("TZ", here.zone), ("LANG", here.locale), ("LC_ALL", here.locale)] {
@@ -243,8 +246,7 @@ fn rebuild_below(from: &Path, to: &Path, linked: &mut BTreeMap<u64, PathBuf>) {
         let copied = Command::new("cp").arg("--archive").arg(from).arg(to).status().unwrap();
         assert!(copied.success(), "{}", from.display());
     }
-    let (tv_sec, tv_nsec) = (found.mtime(), found.mtime_nsec());
-    set_time(to, Timespec { tv_sec, tv_nsec });
+    set_time(to, Timespec { tv_sec: found.mtime(), tv_nsec: found.mtime_nsec() });
 }
 
 #[track_caller]

@@ -54,7 +54,7 @@ fn listing(top: &Path, scope: Scope) -> BTreeMap<String, String> {
     while let Some((path, name)) = open.pop() {
         let found = path.symlink_metadata().unwrap();
         let what = if found.is_symlink() {
-            format!("link {:?}", fs::read_link(&path).unwrap())
+            format!("link {}", fs::read_link(&path).unwrap().as_os_str().as_bytes().escape_ascii())
         } else if found.is_dir() {
             for entry in sorted_dir(&path).unwrap() {
                 let below = format!("{name}/{}", entry.as_bytes().escape_ascii());
@@ -66,13 +66,12 @@ fn listing(top: &Path, scope: Scope) -> BTreeMap<String, String> {
         } else {
             format!("special {:o}", found.mode())
         };
-        let mut line = what;
-        if scope == Scope::Everything {
-            line += &format!(" {}.{:09}", found.mtime(), found.mtime_nsec());
-        }
-        if scope == Scope::Everything || !found.is_dir() {
-            line += &format!(" {:04o}", found.mode() & 0o7777);
-        }
+        let (time, mode) = (found.mtime(), found.mode() & 0o7777);
+        let line = match scope {
+            Scope::Everything => format!("{what} {time}.{:09} {mode:04o}", found.mtime_nsec()),
+            Scope::Layout if found.is_dir() => what,
+            Scope::Layout => format!("{what} {mode:04o}"),
+        };
         if !found.is_dir() {
             // a file is told by the names it has; the order of the walk is that of the names
             let names: &mut Vec<String> = first.entry(found.ino()).or_default();
@@ -83,7 +82,8 @@ fn listing(top: &Path, scope: Scope) -> BTreeMap<String, String> {
     for names in first.into_values().filter(|names| names.len() > 1) {
         let all = names.join(", ");
         for name in &names {
-            lines.entry(name.clone()).or_default().push_str(&format!(" is {all}"));
+            let line = lines.entry(name.clone()).or_default();
+            *line = format!("{line} is {all}");
         }
     }
     lines

@@ -46,7 +46,7 @@ pub(super) fn layered() -> (Rootfs, BTreeMap<FileId, Vec<u8>>) {
 }
 
 /// Unpacks `archive` over what is in `to`, as root keeps it.
-pub(crate) fn untar(archive: &Path, to: &Path) {
+fn untar(archive: &Path, to: &Path) {
     let mut tar = Command::new("tar");
     tar.args(["--extract", "--preserve-permissions", "--no-same-owner", "--warning=no-timestamp"]);
     match archive.extension().and_then(|end| end.to_str()) {

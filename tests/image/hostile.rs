@@ -244,7 +244,7 @@ fn sizes_that_lie_are_found_out() {
         archive.resize(4 << 20, b'n');
         assert!(taken(&archive).unwrap_err().contains("a header of more than"), "{kind:?}");
     }
-    let long = [b'n'; 70_000];
+    let long = vec![b'n'; 70_000];
     let archive = Archive::default().pax(&[("path", &long)]).file("f", b"");
     assert!(taken(&archive.end()).unwrap_err().contains("a path of more than 65536 bytes"));
 }
@@ -372,7 +372,7 @@ fn an_image_of_65535_owners_is_read() {
     }
     fs::write(&archive, owned.end()).unwrap();
     let mut making = Command::new(mksquashfs);
-    making.args(["-", "-tar"]).arg(&image).args(["-no-progress", "-comp", "zstd"]);
+    making.arg("-").arg(&image).args(["-tar", "-no-progress", "-comp", "zstd"]);
     run(making.stdin(fs::File::open(&archive).unwrap()));
     let ids = u16::from_le_bytes(fs::read(&image).unwrap()[26..28].try_into().unwrap());
     assert_eq!(ids, 65_535);
