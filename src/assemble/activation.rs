@@ -61,9 +61,14 @@ exec \"$@\"
 
 /// An interactive shell in which `module` works.
 pub(super) const SHELL: &str = "#!/bin/sh
-SHELL=/bin/bash
+if [ -x /bin/bash ]; then
+    SHELL=/bin/bash
+    export SHELL
+    exec /bin/bash --rcfile /.module-export/bashrc \"$@\"
+fi
+SHELL=/bin/sh
 export SHELL
-exec /bin/bash --rcfile /.module-export/bashrc \"$@\"
+exec /bin/sh \"$@\"
 ";
 
 /// Read by bash at the start of every script: defines functions, does nothing else.

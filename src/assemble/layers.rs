@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ManifestModule;
-use crate::rootfs::{Node, Rootfs};
+use crate::rootfs::{Content, Node, Rootfs};
 
 /// Title of the layer of everything that is made for one image alone.
 pub const GENERATED_LAYER: &str = "environment and documents";
@@ -77,7 +77,8 @@ fn reasons(rootfs: &Rootfs) -> BTreeSet<String> {
             reasons.insert(reason.to_owned());
         }
     };
-    rootfs.files().iter().for_each(|file| add(&file.reason));
+    let files = rootfs.files().iter().filter(|file| file.content != Content::Kept);
+    files.for_each(|file| add(&file.reason));
     rootfs.walk(|_, node| match node {
         Node::Symlink(link) => add(&link.reason),
         Node::Special(special) => add(&special.reason),
@@ -113,7 +114,7 @@ fn users(modules: &[ManifestModule]) -> BTreeMap<&str, usize> {
 mod tests {
     use super::*;
     use crate::base::{ByteSize, Epoch};
-    use crate::rootfs::{Content, File, ImagePath, Metadata};
+    use crate::rootfs::{File, ImagePath, Metadata};
 
     fn module(name: &str, dependencies: &[&str]) -> ManifestModule {
         ManifestModule {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Assembly;
-use crate::base::{ByteSize, Epoch};
+use crate::base::{ByteSize, Digest, Epoch};
 use crate::closure::{BindPoint, Omission};
 
 /// The manifest. Fields are only ever added to it; a change of meaning changes the version.
@@ -99,11 +99,26 @@ impl Cpu {
     }
 }
 
+impl BaseLayer {
+    /// Whether it is neither this machine's own nor the stack's.
+    #[must_use]
+    pub const fn is_foreign(&self) -> bool {
+        self.name.is_some()
+    }
+}
+
 /// What lies under the modules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BaseLayer {
-    /// `compat` or `host`.
+    /// `compat`, `host`, or what the base is: `directory`, `tar`, `oci`, `oci-archive`,
+    /// `docker-archive`, `sif`, `squashfs`.
     pub kind: String,
+    /// What a base of one's own is called, without directories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// SHA-256 of its file, its manifest (OCI) or its config (Docker).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// Directory of the compatibility layer.
     #[serde(serialize_with = "crate::base::path_text::optional")]
     pub path: Option<PathBuf>,

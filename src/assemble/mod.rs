@@ -177,7 +177,12 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled, AssembleError> {
     image.add_root_directories()?;
     image.add_shell_links(assembly.layer.as_deref())?;
     image.add_etc()?;
-    shell::check(image.rootfs(), assembly.layer.as_deref(), &assembly.closure.omissions)?;
+    shell::check(
+        image.rootfs(),
+        &assembly.base,
+        assembly.layer.as_deref(),
+        &assembly.closure.omissions,
+    )?;
     image.add_scripts(&scripts, &definition)?;
     let labels_file = image.add_late("/.singularity.d/labels.json")?;
     image.add_text("/.module-export/env.json", &environment, 0o644)?;

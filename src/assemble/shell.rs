@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::AssembleError;
+use super::{AssembleError, BaseLayer};
 use crate::closure::Omission;
 use crate::elf;
 use crate::rootfs::{Content, Node, Resolved, Rootfs};
@@ -19,14 +19,17 @@ const SHELLS: [&str; 2] = ["/bin/sh", "/bin/bash"];
 /// [`AssembleError::NoShell`].
 pub(super) fn check(
     rootfs: &Rootfs,
+    base: &BaseLayer,
     layer: Option<&Path>,
     omissions: &[Omission],
 ) -> Result<(), AssembleError> {
-    for shell in SHELLS {
+    // a base of one's own may well have no bash
+    let shells = SHELLS.iter().take(if base.is_foreign() { 1 } else { SHELLS.len() });
+    for &shell in shells {
         let missing = match found(rootfs, Path::new(shell)) {
             None => Some(PathBuf::from(shell)),
             Some(Content::Host(file)) => missing_for(rootfs, file),
-            Some(Content::Bytes(_) | Content::Late) => None,
+            Some(_) => None,
         };
         if let Some(missing) = missing {
             let why = why(&missing, layer, omissions);
@@ -92,15 +95,21 @@ mod tests {
         rootfs
     }
 
+    fn base(name: Option<&str>) -> BaseLayer {
+        let (kind, name) = ("host".to_owned(), name.map(str::to_owned));
+        BaseLayer { kind, name, digest: None, path: None, stack_version: None }
+    }
+
     #[test]
     fn both_shells_have_to_be_there() {
-        assert!(check(&rootfs(&SHELLS), None, &[]).is_ok());
+        assert!(check(&rootfs(&SHELLS), &base(None), None, &[]).is_ok());
+        assert!(check(&rootfs(&SHELLS[..1]), &base(Some("x.sif")), None, &[]).is_ok());
         let omission = Omission { path: "/bin".into(), reason: "left out on request".to_owned() };
         for (shells, shell, omissions, why) in [
             (&[][..], "/bin/sh", vec![omission], "left out on request"),
             (&["/bin/sh"], "/bin/bash", vec![], "nothing that was packed leads there"),
         ] {
-            let error = check(&rootfs(shells), None, &omissions).unwrap_err();
+            let error = check(&rootfs(shells), &base(None), None, &omissions).unwrap_err();
             let text = error.to_string();
             assert!(text.contains(shell) && text.contains(why), "{text}");
         }
@@ -112,6 +121,6 @@ mod tests {
         let target = b"/gone".to_vec();
         let link = Symlink { mtime: Epoch::GENERATED, target, reason: "test:".into() };
         rootfs.add_symlink(&ImagePath::new(b"/bin/sh").unwrap(), link).unwrap();
-        assert!(check(&rootfs, None, &[]).is_err());
+        assert!(check(&rootfs, &base(None), None, &[]).is_err());
     }
 }

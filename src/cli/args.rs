@@ -1,5 +1,6 @@
 //! The words of the command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -114,8 +115,13 @@ pub(super) struct Container {
     /// there already is added to, under its version as tag.
     #[arg(short, long, value_name = "F", default_value_t = Format::Sif)]
     pub(super) format: Format,
-    /// What lies under the modules [default: `compat` in EESSI, else `host`]
-    #[arg(long, value_enum)]
+    /// What lies under the modules: `compat` (EESSI's compatibility layer), `host` (this machine's own
+    /// libraries and tools), or an image: a directory with a root file system, an OCI layout (`DIR` or
+    /// `DIR:TAG`), an archive, a SIF or a squashfs [default: `compat` in EESSI, else `host`]
+    ///
+    /// An OCI image's layers are kept as they are in the formats `oci`, `oci-archive` and
+    /// `docker-archive`; otherwise the base becomes a part of the image. `./host` names a directory.
+    #[arg(long, value_name = "B")]
     pub(super) base: Option<BaseName>,
     /// `gzip`, `zstd`, `xz`, `lz4` or `none`, with a level as in `gzip:9`
     ///
@@ -155,12 +161,24 @@ pub(super) struct Container {
 }
 
 /// What lies under the modules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BaseName {
-    /// EESSI's compatibility layer
+    /// EESSI's compatibility layer.
     Compat,
-    /// A closure of this machine's own libraries and tools
+    /// A closure of this machine's own libraries and tools.
     Host,
+    /// A directory, archive or image.
+    Image(PathBuf),
+}
+
+impl From<OsString> for BaseName {
+    fn from(word: OsString) -> Self {
+        match word.to_str() {
+            Some("compat") => Self::Compat,
+            Some("host") => Self::Host,
+            _ => Self::Image(word.into()),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::{BaseName, Container};
+use super::beneath::{self, Foundation};
 use super::bytecode;
 use super::config::Config;
 use super::context::Context;
@@ -23,6 +24,7 @@ use crate::closure::{self, Base, Closure};
 use crate::image::{
     self, Compression, Identifier, ImageOptions, OciOptions, SifOptions, SquashfsOptions, oci,
 };
+use crate::rootfs::Rootfs;
 use crate::stack::Stack;
 
 /// As many threads as a login node's other users will bear.
@@ -77,7 +79,12 @@ pub(super) fn export(
     };
     let mut output = Output::begin(&words.destination, &file_name, kind, words.force)?;
 
-    let closure = resolve(context, words, &plan, &frozen, terminal)?;
+    let foundation = lay_foundation(context, words, &frozen, terminal)?;
+    let foundation = foundation.as_ref();
+    let mut closure = resolve(context, words, &plan, &frozen, foundation, terminal)?;
+    if let Some(foundation) = foundation {
+        foundation.carry(&mut closure)?;
+    }
     log::debug!(
         "closure: {} files, {} omissions, {} bind points",
         closure.rootfs.files().len(),
@@ -92,9 +99,9 @@ pub(super) fn export(
         }
         return Err(Failure::Strict { count: warnings.len() }.into());
     }
-    let assembled = put_together(context, words, &frozen, closure, &plan)?;
-    output.check_space(ByteSize(image::estimate_bytes(&assembled.rootfs, words.format)))?;
-    let (written, identifier) = write(context, words, &plan, &assembled, &mut output, terminal)?;
+    let assembled = put_together(context, words, &frozen, closure, foundation, &plan)?;
+    let (written, identifier) =
+        write(context, words, &plan, (&assembled, foundation), &mut output, terminal)?;
     let path = output.commit()?;
     let (files, content_bytes) = totals(&assembled);
     Ok(Report {
@@ -229,7 +236,8 @@ fn default_jobs(context: &Context) -> NonZeroUsize {
 }
 
 fn base_of(words: &Container, frozen: &Frozen) -> Result<Base, Failure> {
-    match (words.base, &frozen.stack) {
+    match (&words.base, &frozen.stack) {
+        (Some(BaseName::Image(_)), _) => Ok(Base::Foreign),
         (Some(BaseName::Host), _) | (None, Stack::Site) => Ok(Base::Host),
         (Some(BaseName::Compat) | None, Stack::Eessi(_)) => Ok(Base::CompatibilityLayer),
         (Some(BaseName::Compat), Stack::Site) => Err(Failure::WrongSession(
@@ -238,11 +246,27 @@ fn base_of(words: &Container, frozen: &Frozen) -> Result<Base, Failure> {
     }
 }
 
+/// Opens the base that was named, and checks that it will do.
+fn lay_foundation(
+    context: &Context,
+    words: &Container,
+    frozen: &Frozen,
+    terminal: &Terminal,
+) -> anyhow::Result<Option<Foundation>> {
+    let architecture = finish::architecture_of(&frozen.stack)?;
+    let foundation = beneath::open(context, words, architecture, terminal)?;
+    if let Some(foundation) = &foundation {
+        foundation.check(architecture, matches!(frozen.stack, Stack::Eessi(_)))?;
+    }
+    Ok(foundation)
+}
+
 fn resolve(
     context: &Context,
     words: &Container,
     plan: &Plan,
     frozen: &Frozen,
+    foundation: Option<&Foundation>,
     terminal: &Terminal,
 ) -> anyhow::Result<Closure> {
     let home: Vec<_> = context.environment.get("HOME").map(PathBuf::from).into_iter().collect();
@@ -256,6 +280,7 @@ fn resolve(
         modules: &modules,
         stack: &frozen.stack,
         base: base_of(words, frozen)?,
+        beneath: foundation.map(Foundation::rootfs),
         include: &plan.include,
         exclude: &words.exclude,
         private: &home,
@@ -294,6 +319,7 @@ fn put_together(
     words: &Container,
     frozen: &Frozen,
     closure: Closure,
+    foundation: Option<&Foundation>,
     plan: &Plan,
 ) -> anyhow::Result<Assembled> {
     let codec = Codec {
@@ -305,6 +331,7 @@ fn put_together(
         identity: identity(plan, frozen),
         codec,
         base: base_of(words, frozen)?,
+        foundation,
         epoch: plan.epoch,
         include: &plan.include,
     };
@@ -324,10 +351,16 @@ fn write(
     context: &Context,
     words: &Container,
     plan: &Plan,
-    assembled: &Assembled,
+    (assembled, foundation): (&Assembled, Option<&Foundation>),
     output: &mut Output,
     terminal: &Terminal,
 ) -> anyhow::Result<(image::Written, Option<String>)> {
+    let kept = foundation.filter(|foundation| foundation.kept().is_some());
+    let above = kept.map(|kept| assembled.rootfs.above(kept.rootfs()));
+    let rootfs = above.as_ref().unwrap_or(&assembled.rootfs);
+    let estimate = image::estimate_bytes(rootfs, words.format);
+    let kept_bytes = kept.map_or(0, Foundation::kept_bytes);
+    output.check_space(ByteSize(estimate.saturating_add(kept_bytes)))?;
     let time = plan.epoch.unwrap_or(Epoch::GENERATED);
     let squashfs = SquashfsOptions {
         compression: plan.compression,
@@ -346,15 +379,15 @@ fn write(
     let identifier = sif.identifier.clone();
     let oci = OciOptions {
         identifier: identifier.clone(),
-        ..oci_options(words, assembled, sif.architecture)
+        ..oci_options(words, (assembled, rootfs), kept, sif.architecture)?
     };
     let options = ImageOptions { sif, oci };
-    let rootfs = &assembled.rootfs;
     let mut failure = None;
     let mut late = |digests: &[Option<image::FileDigest>]| {
         let contents = |id: crate::rootfs::FileId| {
+            let read = digests.get(id.index()).copied().flatten();
             let image::FileDigest { size, sha256, sha1_git } =
-                digests.get(id.index()).copied().flatten()?;
+                read.or_else(|| kept.and_then(|kept| kept.file_digest(id)))?;
             Some(assemble::Contents { size, sha256, sha1_git })
         };
         let made = assembled.late(contents).map_err(|error| failure = Some(error));
@@ -388,9 +421,10 @@ fn reference(plan: &Plan, frozen: &Frozen) -> (String, String) {
 
 fn oci_options(
     words: &Container,
-    assembled: &Assembled,
+    (assembled, rootfs): (&Assembled, &Rootfs),
+    kept: Option<&Foundation>,
     architecture: image::sif::Architecture,
-) -> OciOptions {
+) -> Result<OciOptions, Failure> {
     let manifest = &assembled.manifest;
     let (repository, tag) = oci::reference(&manifest.name, &manifest.version);
     let author = manifest.authors.join(", ");
@@ -407,9 +441,17 @@ fn oci_options(
         ),
     ];
     // the last layer is not among these
-    let budget = usize::from(words.layers).saturating_sub(1);
-    let layers = assemble::layers(&assembled.rootfs, &manifest.modules, budget);
-    OciOptions {
+    let budget = usize::from(words.layers);
+    let budget = kept.map_or(Ok(budget), |kept| kept.layers_left(budget))?.saturating_sub(1);
+    let layers = assemble::layers(rootfs, &manifest.modules, budget);
+    let mut annotations: std::collections::BTreeMap<_, _> =
+        annotations.map(|(name, value)| (name.to_owned(), value)).into();
+    let base = kept.and_then(Foundation::kept).cloned();
+    if let Some(base) = &base {
+        let digest = format!("sha256:{}", base.manifest());
+        annotations.insert("org.opencontainers.image.base.digest".to_owned(), digest);
+    }
+    Ok(OciOptions {
         architecture,
         repository,
         tag,
@@ -417,10 +459,11 @@ fn oci_options(
         variables: assembled.environment.clone(),
         entrypoint: vec![assemble::ENTRYPOINT.to_owned()],
         command: vec![assemble::SHELL.to_owned()],
-        annotations: annotations.map(|(name, value)| (name.to_owned(), value)).into(),
+        annotations,
         identifier: Identifier::default(),
         layers: oci::LayerPlan::new(layers, assemble::GENERATED_LAYER),
-    }
+        base,
+    })
 }
 
 fn totals(assembled: &Assembled) -> (u64, ByteSize) {

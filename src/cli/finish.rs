@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::beneath::Foundation;
 use super::diagnose::Failure;
 use super::frozen::Frozen;
 use super::sbom;
@@ -38,6 +39,7 @@ pub(super) struct Wanted<'a> {
     pub(super) identity: Identity,
     pub(super) codec: Codec,
     pub(super) base: Base,
+    pub(super) foundation: Option<&'a Foundation>,
     pub(super) epoch: Option<Epoch>,
     /// Absolute paths of `--include`.
     pub(super) include: &'a [PathBuf],
@@ -50,12 +52,12 @@ pub(super) fn assembly(
     closure: Closure,
     wanted: Wanted,
 ) -> Assembly {
-    let Wanted { identity, codec, base, epoch, include } = wanted;
+    let Wanted { identity, codec, base, foundation, epoch, include } = wanted;
     let eessi = match &frozen.stack {
         Stack::Eessi(eessi) => Some(eessi),
         Stack::Site => None,
     };
-    let layer = eessi.filter(|_| base == Base::CompatibilityLayer).map(Eessi::compatibility_layer);
+    let layer = eessi.filter(|_| base != Base::Host).map(Eessi::compatibility_layer);
     let cpu = cpu(eessi);
     let guard = (!cpu.features.is_empty()).then(|| CpuGuard {
         target: cpu.targets.first().cloned().unwrap_or_default(),
@@ -63,15 +65,26 @@ pub(super) fn assembly(
     });
     let modules = modules(frozen, &closure);
     let guarded = guarded(frozen, &closure, base, include);
+    let kind = match base {
+        Base::Host => "host",
+        Base::CompatibilityLayer => "compat",
+        Base::Foreign => foundation.map_or("", Foundation::kind),
+    };
     let base = BaseLayer {
-        kind: if base == Base::Host { "host" } else { "compat" }.to_owned(),
+        kind: kind.to_owned(),
+        name: foundation.map(|foundation| foundation.name.clone()),
+        digest: foundation.and_then(Foundation::digest),
         path: layer.clone(),
         stack_version: eessi.map(|eessi| eessi.version.clone()),
     };
+    let mut variables = environment(session, frozen, &closure.rootfs, layer.as_deref());
+    if let Some(foundation) = foundation {
+        foundation.add_variables(&mut variables);
+    }
     Assembly {
         sbom: sbom::sbom(&identity, &modules, &base, epoch),
         identity,
-        environment: environment(session, frozen, &closure.rootfs, layer.as_deref()),
+        environment: variables,
         unset: frozen.unset.clone(),
         modules,
         guarded,
@@ -232,12 +245,23 @@ fn cpu(eessi: Option<&Eessi>) -> Cpu {
     }
 }
 
+/// The architecture that the stack's programs are for.
+pub(super) fn architecture_of(stack: &Stack) -> Result<Architecture, Failure> {
+    let eessi = match stack {
+        Stack::Eessi(eessi) => Some(eessi),
+        Stack::Site => None,
+    };
+    named(&cpu(eessi).architecture)
+}
+
 /// The architecture as a SIF names it.
 pub(super) fn architecture(manifest: &Manifest) -> Result<Architecture, Failure> {
-    manifest.cpu.architecture.parse().map_err(|_| {
-        Failure::Cannot(format!(
-            "a SIF cannot name the architecture `{}`",
-            Escaped(&manifest.cpu.architecture)
-        ))
+    named(&manifest.cpu.architecture)
+}
+
+fn named(architecture: &str) -> Result<Architecture, Failure> {
+    architecture.parse().map_err(|_| {
+        let name = Escaped(architecture);
+        Failure::Cannot(format!("a SIF cannot name the architecture `{name}`"))
     })
 }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 
 use super::args::Inspect;
-use crate::assemble::Manifest;
+use crate::assemble::{BaseLayer, Manifest};
 use crate::base::Escaped;
 use crate::image::read::Image;
 use crate::rootfs::ImagePath;
@@ -57,6 +57,12 @@ fn json(text: &[u8]) -> anyhow::Result<String> {
     Ok(shown)
 }
 
+fn base(base: &BaseLayer) -> String {
+    let name = base.name.iter().map(|name| format!(" {}", Escaped(name)));
+    let digest = base.digest.iter().map(|digest| format!(" (sha256:{digest})"));
+    name.chain(digest).fold(Escaped(&base.kind).to_string(), |text, part| text + &part)
+}
+
 fn shown(manifest: &Manifest) -> String {
     let mut lines = vec![
         format!("{} {}", Escaped(&manifest.name), Escaped(&manifest.version)),
@@ -68,7 +74,7 @@ fn shown(manifest: &Manifest) -> String {
             Escaped(&manifest.codec.library)
         ),
         format!("CPU         {}", Escaped(&manifest.cpu.targets.join(", "))),
-        format!("base        {}", Escaped(&manifest.base.kind)),
+        format!("base        {}", base(&manifest.base)),
         format!("left out    {} files and directories", manifest.omissions.len()),
         format!("bind points {}", manifest.bind_points.len()),
         "modules".to_owned(),

@@ -2,6 +2,7 @@
 
 mod args;
 mod bar;
+mod beneath;
 mod bytecode;
 mod collections;
 mod config;

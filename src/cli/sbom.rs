@@ -29,6 +29,9 @@ pub(super) fn sbom(
 
 /// What lies under the modules, in words.
 fn name_of(base: &BaseLayer) -> (String, Option<crate::base::Digest>) {
+    if let Some(name) = &base.name {
+        return (name.clone(), base.digest);
+    }
     match (base.kind.as_str(), &base.stack_version) {
         ("compat", Some(version)) => (format!("EESSI compatibility layer {version}"), None),
         _ => ("libraries and tools of the exporting machine".to_owned(), None),

@@ -37,6 +37,8 @@ pub(super) struct Collector<'a> {
     /// First name of files with several.
     hard_links: BTreeMap<(u64, u64), FileId>,
     injections: Option<Injections>,
+    /// What lies under everything that is added.
+    beneath: Option<&'a Rootfs>,
 }
 
 /// EESSI's link to what a site adds. On disk it leads wherever the site says; in the image it
@@ -56,7 +58,7 @@ pub(super) const INJECTIONS: &str = "/opt/eessi";
 impl<'a> Collector<'a> {
     /// An empty plan.
     pub(super) fn new(
-        request: &Request<'_>,
+        request: &Request<'a>,
         eessi: Option<&Eessi>,
         progress: &'a dyn Progress,
         interrupt: &'a Interrupt,
@@ -76,6 +78,7 @@ impl<'a> Collector<'a> {
             walked: BTreeSet::new(),
             hard_links: BTreeMap::new(),
             injections,
+            beneath: request.beneath,
         })
     }
 
@@ -293,6 +296,18 @@ impl<'a> Collector<'a> {
     pub(super) fn has(&self, path: &Path) -> bool {
         self.image(path)
             .is_ok_and(|at| matches!(self.rootfs.resolve(at.as_bytes()), Resolved::Found(_)))
+    }
+
+    /// Whether the base has something where `path` leads inside it.
+    pub(super) fn is_beneath(&self, path: &Path) -> bool {
+        use std::os::unix::ffi::OsStrExt as _;
+        let found = self.beneath.map(|base| base.resolve(path.as_os_str().as_bytes()));
+        matches!(found, Some(Resolved::Found(_)))
+    }
+
+    /// What lies under everything that is added.
+    pub(super) fn beneath(&self) -> Option<&'a Rootfs> {
+        self.beneath
     }
 
     /// Directories of the site's own files, which the image does not have.

@@ -23,7 +23,7 @@ pub(super) fn add(
     eessi: &Eessi,
     request: &Request<'_>,
 ) -> Result<(), ClosureError> {
-    if request.base == Base::CompatibilityLayer {
+    if request.base != Base::Host {
         for layer in layers(eessi, request.lmod) {
             let reason: Reason = format!("compat:{}", layer.display()).into();
             collector.add(&layer, &reason)?;

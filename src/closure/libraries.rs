@@ -175,7 +175,7 @@ impl<'a> Needs<'a> {
         if self.packed.contains(path) {
             return Ok(());
         }
-        let inside = collector.has(path);
+        let inside = collector.has(path) || collector.is_beneath(path);
         if !inside && is_driver(name.as_bytes()) {
             collector.omit(path, "GPU driver library");
             return Ok(());
@@ -199,12 +199,14 @@ impl<'a> Needs<'a> {
         }
         let mut names: BTreeSet<OsString> =
             self.objects.iter().filter_map(|object| object.facts.soname.clone()).collect();
-        collector.rootfs.walk(|path, node| {
-            let name = path.as_path().file_name().filter(|name| is_library_name(name));
-            if let (Some(name), Node::File(_) | Node::Symlink(_)) = (name, node) {
-                names.insert(name.to_owned());
-            }
-        });
+        for rootfs in std::iter::once(&collector.rootfs).chain(collector.beneath()) {
+            rootfs.walk(|path, node| {
+                let name = path.as_path().file_name().filter(|name| is_library_name(name));
+                if let (Some(name), Node::File(_) | Node::Symlink(_)) = (name, node) {
+                    names.insert(name.to_owned());
+                }
+            });
+        }
         let absent = |missing: &&Missing| {
             !names.contains(&missing.name) && !is_driver(missing.name.as_bytes())
         };

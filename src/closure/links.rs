@@ -45,6 +45,9 @@ pub(super) fn add(
                 add_bind_point(collector, &link, &outside);
                 continue;
             }
+            if collector.is_beneath(&outside) {
+                continue;
+            }
             let Ok(metadata) = std::fs::metadata(&outside) else { continue };
             if scope.may_follow(&outside, &metadata) {
                 let reason: Reason = format!("link:{}", link.display()).into();

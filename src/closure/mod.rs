@@ -35,6 +35,8 @@ pub struct Request<'a> {
     pub stack: &'a crate::stack::Stack,
     /// What lies under the modules.
     pub base: Base,
+    /// The tree of [`Base::Foreign`].
+    pub beneath: Option<&'a Rootfs>,
     /// Files and directories to add.
     pub include: &'a [PathBuf],
     /// Globs of paths to leave out.
@@ -56,6 +58,8 @@ pub enum Base {
     CompatibilityLayer,
     /// A closure of this machine's own libraries and tools.
     Host,
+    /// What [`Request::beneath`] says: nothing of this machine is added to it.
+    Foreign,
 }
 
 /// A module and the files that its modulefile names.
@@ -174,7 +178,7 @@ pub fn resolve(
     let eessi = match (request.stack, request.base) {
         (Stack::Eessi(eessi), _) => Some(eessi),
         (Stack::Site, Base::CompatibilityLayer) => return Err(ClosureError::NoCompatibilityLayer),
-        (Stack::Site, Base::Host) => None,
+        (Stack::Site, Base::Host | Base::Foreign) => None,
     };
     progress.stage("finding files", None, None);
     let mut collector = Collector::new(request, eessi, progress, interrupt)?;
@@ -185,8 +189,10 @@ pub fn resolve(
     if let Some(eessi) = eessi {
         eessi::add(&mut collector, eessi, request)?;
     }
-    if request.base == Base::Host {
-        host::add(&mut collector, request)?;
+    match (request.base, eessi, request.lmod) {
+        (Base::Host, _, _) => host::add(&mut collector, request)?,
+        (Base::Foreign, None, Some(lmod)) => host::add_lmod_over_base(&mut collector, lmod)?,
+        _ => {}
     }
     include(&mut collector, request.include)?;
     let scope = Scope::new(request, &prefixes);

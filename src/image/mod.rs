@@ -1,5 +1,6 @@
 //! Image formats, written and read. Knows root file systems, never modules.
 
+mod beneath;
 mod buffer;
 mod codec;
 mod error;
@@ -26,6 +27,7 @@ use sha2::Digest as _;
 use crate::base::{Digest, Interrupt, Progress};
 use crate::rootfs::{FileId, Rootfs};
 
+pub use beneath::{Beneath, BeneathOptions};
 pub use error::ImageError;
 pub use estimate::estimate_bytes;
 pub use format::{Format, InvalidFormat};

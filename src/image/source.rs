@@ -21,7 +21,7 @@ use super::threads::at_least_one;
 use crate::base::fs::{PathContext as _, PathError};
 use crate::base::{Digest, Interrupt};
 use crate::image::{FileDigest, ImageError};
-use crate::rootfs::{Content, FileId, Rootfs};
+use crate::rootfs::{Content, FileId, Part, Rootfs};
 
 /// Readers keep little on their stacks, and there are many of them.
 const READER_STACK_BYTES: usize = 256 * 1024;
@@ -54,6 +54,7 @@ pub(super) enum Sources<'a> {
 
 enum Input<'a> {
     Host(&'a Path),
+    Part(&'a Part),
     Bytes(&'a [u8]),
 }
 
@@ -73,8 +74,9 @@ impl<'a> Sources<'a> {
                 let file = rootfs.file(id);
                 Some(match &file.content {
                     Content::Host(path) => (id, Input::Host(path), file.size),
+                    Content::Part(part) => (id, Input::Part(part), file.size),
                     Content::Bytes(bytes) => (id, Input::Bytes(bytes), bytes.len() as u64),
-                    Content::Late => (id, Input::Bytes(&[]), 0),
+                    Content::Late | Content::Kept => (id, Input::Bytes(&[]), 0),
                 })
             }
             Self::Late(files) => {
@@ -239,7 +241,10 @@ impl<'a> Reading<'a> {
             let start = buffer.len();
             match input {
                 Input::Bytes(bytes) => buffer.append(bytes),
-                Input::Host(path) => read_whole(path, size, &mut buffer)?,
+                Input::Host(path) => read_whole(&mut open(path)?, path, size, &mut buffer)?,
+                Input::Part(part) => {
+                    read_whole(&mut PartReader::new(part, size), &part.path, size, &mut buffer)?;
+                }
             }
             let range = start..buffer.len();
             let mut hasher = Hasher::new(self.hashing, size);
@@ -259,6 +264,10 @@ impl<'a> Reading<'a> {
             Input::Host(path) => {
                 let mut file = open(path)?;
                 self.read_blocks(path, &mut file, (id, size), queue)
+            }
+            Input::Part(part) => {
+                let mut range = PartReader::new(part, size);
+                self.read_blocks(&part.path, &mut range, (id, size), queue)
             }
         }
     }
@@ -314,12 +323,41 @@ impl Drop for Ending<'_, '_> {
     }
 }
 
-/// Appends the file at `path` to `buffer`, which has more than `size` bytes left.
-fn read_whole(path: &Path, size: u64, buffer: &mut Buffer) -> Result<(), ImageError> {
-    let mut file = open(path)?;
+/// A range of a file, read from its beginning to its end.
+struct PartReader<'a> {
+    part: &'a Part,
+    done: u64,
+    size: u64,
+}
+
+impl<'a> PartReader<'a> {
+    fn new(part: &'a Part, size: u64) -> Self {
+        Self { part, done: 0, size }
+    }
+}
+
+impl Read for PartReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        use std::os::unix::fs::FileExt as _;
+        let left = usize::try_from(self.size - self.done).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let wanted = buffer.get_mut(..wanted).unwrap_or_default();
+        let read = self.part.file.read_at(wanted, self.part.start.saturating_add(self.done))?;
+        self.done += read as u64;
+        Ok(read)
+    }
+}
+
+/// Appends `file`, which is called `path`, to `buffer`, which has more than `size` bytes left.
+fn read_whole(
+    file: &mut impl Read,
+    path: &Path,
+    size: u64,
+    buffer: &mut Buffer,
+) -> Result<(), ImageError> {
     // less than a block
     let planned = usize::try_from(size).unwrap_or(usize::MAX);
-    let got = buffer.read_from(&mut file, planned.saturating_add(1));
+    let got = buffer.read_from(file, planned.saturating_add(1));
     let got = got.map_err(|error| failed(error, path, size))?;
     if got != planned {
         return Err(ImageError::Changed { path: path.to_owned(), planned: size, read: got as u64 });
@@ -385,14 +423,15 @@ pub(super) fn is_zero(bytes: &[u8]) -> bool {
 }
 
 /// Hashes one file as it is read.
-enum Hasher {
+pub(super) enum Hasher {
     Digests(Box<(sha2::Sha256, sha1::Sha1)>),
     Blake3(Box<blake3::Hasher>),
     Nothing,
 }
 
 impl Hasher {
-    fn new(hashing: Hashing, size: u64) -> Self {
+    /// For a file of `size` bytes.
+    pub(super) fn new(hashing: Hashing, size: u64) -> Self {
         match hashing {
             Hashing::Digests => {
                 let mut sha1 = sha1::Sha1::default();
@@ -406,7 +445,8 @@ impl Hasher {
         }
     }
 
-    fn update(&mut self, bytes: &[u8]) {
+    /// Takes the next bytes.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Digests(both) => {
                 // part by part, so that the second finds it in the nearest cache
@@ -422,13 +462,23 @@ impl Hasher {
         }
     }
 
+    /// What was read, if digests were computed.
+    pub(super) fn digest(self, size: u64) -> Option<FileDigest> {
+        let (hash, sha1_git) = self.hashes();
+        Some(FileDigest { size, sha256: Digest::from_bytes(hash?), sha1_git: sha1_git? })
+    }
+
     fn finish(self, id: FileId, size: u64) -> FileEnd {
-        let (hash, sha1_git) = match self {
+        let (hash, sha1_git) = self.hashes();
+        FileEnd { id, size, hash, sha1_git }
+    }
+
+    fn hashes(self) -> (Option<Hash>, Option<[u8; 20]>) {
+        match self {
             Self::Digests(both) => (Some(both.0.finalize().into()), Some(both.1.finalize().into())),
             Self::Blake3(hasher) => (Some(hasher.finalize().into()), None),
             Self::Nothing => (None, None),
-        };
-        FileEnd { id, size, hash, sha1_git }
+        }
     }
 }
 

@@ -29,6 +29,8 @@ impl Rootfs {
                 let content = match &file.content {
                     Content::Host(from) => format!(" < {}", from.display()),
                     Content::Bytes(bytes) => format!(" = {} bytes", bytes.len()),
+                    Content::Part(part) => format!(" < {} at {}", part.path.display(), part.start),
+                    Content::Kept => " kept".to_owned(),
                     Content::Late => " late".to_owned(),
                 };
                 line(&mut text, '-', file.metadata, path, &format!("{content} ({})", file.reason));

@@ -1,5 +1,6 @@
 //! A root file system as a tree of inodes; contents stay where they are until an image is written.
 
+mod beneath;
 mod dump;
 mod path;
 mod resolve;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use crate::base::Epoch;
 
+pub use beneath::{BENEATH, Part};
 pub use path::{ImagePath, InvalidImagePath};
 pub use resolve::Resolved;
 
@@ -27,6 +29,10 @@ pub struct Metadata {
 pub enum Content {
     /// A file of the host, read once, when the image is written.
     Host(PathBuf),
+    /// A range of an open file, e.g. of an archive; as long as [`File::size`] says.
+    Part(Part),
+    /// In a layer that is kept as it is: neither read nor written. See [`Rootfs::above`].
+    Kept,
     /// These bytes.
     Bytes(Vec<u8>),
     /// A document made after every other content was written (it holds their digests); see
@@ -146,6 +152,24 @@ pub enum RootfsError {
         /// The path asked for.
         path: ImagePath,
     },
+    /// Something of another kind lies beneath, and neither can give way.
+    #[error(
+        "`{path}` is {theirs} in the base, and {ours} in what is packed over it: leave it out, or choose another base"
+    )]
+    Collision {
+        /// The path.
+        path: ImagePath,
+        /// What the base has there.
+        theirs: &'static str,
+        /// What was to be put there.
+        ours: &'static str,
+    },
+    /// Links of the base go round in a circle.
+    #[error("the links of the base go round in a circle on the way to `{path}`")]
+    Loop {
+        /// The path asked for.
+        path: ImagePath,
+    },
     /// More than 2³² − 1 files.
     #[error("more than 4294967295 files")]
     TooManyFiles,
@@ -157,6 +181,8 @@ pub struct Rootfs {
     root: Directory,
     files: Vec<File>,
     implied: Metadata,
+    /// Whether what is there lies beneath what is added: links are followed, files give way.
+    is_base: bool,
 }
 
 impl Rootfs {
@@ -164,7 +190,7 @@ impl Rootfs {
     /// metadata `implied`, and so does the root.
     #[must_use]
     pub fn new(implied: Metadata) -> Self {
-        Self { root: Directory::new(implied), files: Vec::new(), implied }
+        Self { root: Directory::new(implied), files: Vec::new(), implied, is_base: false }
     }
 
     /// The root directory.
@@ -210,7 +236,8 @@ impl Rootfs {
         path: &ImagePath,
         metadata: Metadata,
     ) -> Result<(), RootfsError> {
-        self.directory_mut(path)?.metadata = metadata;
+        let path = self.landing(path)?;
+        self.directory_mut(&path)?.metadata = metadata;
         Ok(())
     }
 
@@ -239,7 +266,9 @@ impl Rootfs {
     /// # Errors
     /// As [`Rootfs::add_file`].
     pub fn add_symlink(&mut self, path: &ImagePath, link: Symlink) -> Result<(), RootfsError> {
-        if matches!(self.get(path), Some(Node::Symlink(there)) if there.target == link.target) {
+        let there =
+            if self.is_base { self.get(&self.landing_of_name(path)?) } else { self.get(path) };
+        if matches!(there, Some(Node::Symlink(there)) if there.target == link.target) {
             return Ok(());
         }
         self.insert(path, Node::Symlink(link))
@@ -300,11 +329,13 @@ impl Rootfs {
     fn insert(&mut self, path: &ImagePath, node: Node) -> Result<(), RootfsError> {
         let occupied = || RootfsError::Occupied { path: path.clone() };
         let (parent, name) = path.split().ok_or_else(occupied)?;
+        let parent = self.landing(&parent)?;
+        self.give_way(&parent.join_name(name), &node)?;
         let directory = self.directory_mut(&parent).map_err(|error| match error {
             RootfsError::NotADirectory { parent, .. } | RootfsError::Occupied { path: parent } => {
                 RootfsError::NotADirectory { path: path.clone(), parent }
             }
-            error @ RootfsError::TooManyFiles => error,
+            error => error,
         })?;
         match directory.entries.entry(name.into()) {
             std::collections::btree_map::Entry::Occupied(_) => Err(occupied()),

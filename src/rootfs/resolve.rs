@@ -17,7 +17,7 @@ pub enum Resolved<'a> {
 }
 
 /// Where following a path ends.
-enum End {
+pub(super) enum End {
     At(ImagePath),
     /// At a path of which there is nothing; with the names that were still to come.
     Outside(ImagePath),
@@ -46,7 +46,7 @@ impl Rootfs {
         }
     }
 
-    fn follow(&self, path: &[u8]) -> End {
+    pub(super) fn follow(&self, path: &[u8]) -> End {
         let mut todo: Vec<Vec<u8>> = components(path).rev().collect();
         let mut at = ImagePath::root();
         let mut links = 0;

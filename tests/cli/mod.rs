@@ -1,5 +1,6 @@
 //! The program as a user of a shell meets it.
 
+pub(crate) mod base;
 mod container;
 mod determinism;
 mod evaluation;

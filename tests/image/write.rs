@@ -48,6 +48,7 @@ pub(super) fn image_options(sif: &SifOptions) -> ImageOptions {
             .into(),
         identifier: Identifier::default(),
         layers: LayerPlan::new(layers.into(), "rest"),
+        base: None,
     };
     ImageOptions { sif: sif.clone(), oci }
 }

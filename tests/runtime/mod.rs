@@ -2,6 +2,7 @@
 //! `module-export run`.
 
 mod apptainer;
+mod base;
 mod bytecode;
 mod host;
 mod oci;

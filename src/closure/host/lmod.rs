@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::reason;
+use crate::base::Escaped;
 use crate::base::fs::sorted_dir;
 use crate::closure::collect::Collector;
 use crate::closure::{ClosureError, Reason};
@@ -23,22 +24,78 @@ pub(super) fn add(
     collector: &mut Collector<'_>,
     lmod: &LmodInstallation,
 ) -> Result<(), ClosureError> {
+    add_tree(collector, lmod)?;
+    for directory in lua_directories(&command(lmod)) {
+        for name in sorted_dir(&directory).unwrap_or_default() {
+            if LUA_MODULES.iter().any(|module| name.as_bytes().starts_with(module)) {
+                collector.add(&directory.join(name), &reason("lmod"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds Lmod, which is Lua, where the base has the Lua that it runs by. This machine's Lua would
+/// need this machine's libraries.
+pub(in crate::closure) fn add_over_base(
+    collector: &mut Collector<'_>,
+    lmod: &LmodInstallation,
+) -> Result<(), ClosureError> {
+    let command = command(lmod);
+    let lacks = match interpreter(&command) {
+        Some(lua) if !collector.is_beneath(&lua) => Some(lua.to_string_lossy().into_owned()),
+        None => Some("the Lua that its command names".to_owned()),
+        Some(_) => {
+            let directories = lua_directories(&command);
+            let has = |names: &[&str]| {
+                let mut paths =
+                    directories.iter().flat_map(|at| names.iter().map(|name| at.join(name)));
+                paths.any(|path| collector.is_beneath(&path))
+            };
+            let needs = [("lfs", &["lfs.so"][..]), ("posix", &["posix.so", "posix_c.so", "posix"])];
+            let lacks = needs.iter().find(|(_, names)| !directories.is_empty() && !has(names));
+            lacks.map(|(module, _)| format!("Lua's module {module}"))
+        }
+    };
+    if let Some(lacks) = lacks {
+        collector.warnings.push(format!(
+            "the base lacks what this site's Lmod runs by ({}), so `module` does not work in the image; its modules are loaded all the same",
+            Escaped(&lacks)
+        ));
+        return Ok(());
+    }
+    add_tree(collector, lmod)
+}
+
+fn add_tree(collector: &mut Collector<'_>, lmod: &LmodInstallation) -> Result<(), ClosureError> {
     let reason = reason("lmod");
     collector.add(&lmod.package, &reason)?;
     collector.add(&lmod.command, &reason)?;
     for path in &lmod.configuration {
         add_configuration(collector, path, &reason)?;
     }
-    let command = std::fs::read(&lmod.command).unwrap_or_default();
-    let command = command.get(..MAX_COMMAND.min(command.len())).unwrap_or_default();
-    for directory in lua_directories(command) {
-        for name in sorted_dir(&directory).unwrap_or_default() {
-            if LUA_MODULES.iter().any(|module| name.as_bytes().starts_with(module)) {
-                collector.add(&directory.join(name), &reason)?;
-            }
-        }
-    }
     Ok(())
+}
+
+/// The beginning of `libexec/lmod`.
+fn command(lmod: &LmodInstallation) -> Vec<u8> {
+    let mut command = std::fs::read(&lmod.command).unwrap_or_default();
+    command.truncate(MAX_COMMAND);
+    command
+}
+
+/// The program that the first line of `command` names.
+fn interpreter(command: &[u8]) -> Option<PathBuf> {
+    let line = command.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut words = words.map(|word| Path::new(OsStr::from_bytes(word)));
+    let first = words.next()?;
+    if !first.ends_with("env") {
+        return Some(first.to_owned());
+    }
+    words
+        .find(|word| !word.as_os_str().as_bytes().starts_with(b"-"))
+        .map(|name| Path::new("/usr/bin").join(name))
 }
 
 /// Adds a file of Lmod's configuration, or the files in a directory of them. Directories in it are

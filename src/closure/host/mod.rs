@@ -15,6 +15,7 @@ use super::{ClosureError, Reason, Request};
 use crate::elf::{self, Loader};
 
 pub(super) use cache::add as add_loader_cache;
+pub(super) use lmod::add_over_base as add_lmod_over_base;
 pub(super) use scripts::Scripts;
 
 /// Adds shell, tools, data and the session's Lmod.

@@ -64,7 +64,7 @@ impl<'a> Scripts<'a> {
                 .filter(|file| executable(file.metadata.mode))
                 .filter_map(|file| match &file.content {
                     Content::Host(path) => Some(path.clone()),
-                    Content::Bytes(_) | Content::Late => None,
+                    _ => None,
                 })
                 .collect();
             let asked = parallel::map(&paths, collector.interrupt, |path| interpreter_of(path))?;

@@ -27,6 +27,7 @@ fn pack(script: &str, lmod: Option<&LmodInstallation>) -> (tempfile::TempDir, Cl
         modules: &[module],
         stack: &Stack::Site,
         base: Base::Host,
+        beneath: None,
         include: &[],
         exclude: &[],
         private: &[],

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{LayerWritten, OciOptions};
+use super::{LayerWritten, OciOptions, kept};
 use crate::base::{Digest, Epoch};
 use crate::image::codec::Compression;
 use crate::image::sif::Architecture;
@@ -14,9 +14,9 @@ pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+js
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 /// The annotation by which tools find an image in a layout.
-pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(in crate::image) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-fn layer_type(compression: Compression) -> &'static str {
+pub(super) fn layer_type(compression: Compression) -> &'static str {
     match compression {
         Compression::Gzip(_) => "application/vnd.oci.image.layer.v1.tar+gzip",
         Compression::Zstd(_) => "application/vnd.oci.image.layer.v1.tar+zstd",
@@ -40,12 +40,18 @@ fn named(digest: Digest) -> String {
 pub(super) fn config(options: &OciOptions, time: Epoch, layers: &[LayerWritten]) -> Value {
     let (architecture, variant) = options.architecture.oci();
     let diff_ids: Vec<_> = layers.iter().map(|layer| named(layer.stream.diff_id)).collect();
-    let history: Vec<_> = layers
-        .iter()
-        .map(|layer| json!({ "created": time.timestamp(), "created_by": layer.title }))
-        .collect();
+    let base = options.base.as_ref();
+    let ours = layers.get(base.map_or(0, |base| base.layers.len())..).unwrap_or_default();
+    let mut history = base.map(|base| kept::history(base, time)).unwrap_or_default();
+    history.extend(
+        ours.iter().map(|layer| json!({ "created": time.timestamp(), "created_by": layer.title })),
+    );
     let variables: Vec<_> =
         options.variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut labels = base.map(kept::labels).unwrap_or_default();
+    let annotations = options.annotations();
+    let annotations = annotations.iter();
+    labels.extend(annotations.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let mut config = json!({
         "architecture": architecture,
         "os": "linux",
@@ -56,11 +62,14 @@ pub(super) fn config(options: &OciOptions, time: Epoch, layers: &[LayerWritten])
             "Entrypoint": options.entrypoint,
             "Cmd": options.command,
             "WorkingDir": "/",
-            "Labels": options.annotations(),
+            "Labels": labels,
         },
         "rootfs": { "type": "layers", "diff_ids": diff_ids },
         "history": history,
     });
+    for (name, value) in base.map(kept::settings).unwrap_or_default() {
+        config["config"][name] = value;
+    }
     if let Some(variant) = variant {
         config["variant"] = json!(variant);
     }
@@ -70,7 +79,6 @@ pub(super) fn config(options: &OciOptions, time: Epoch, layers: &[LayerWritten])
 /// The manifest: config and layers by digest.
 pub(super) fn manifest(
     options: &OciOptions,
-    compression: Compression,
     (config, config_bytes): (Digest, usize),
     layers: &[LayerWritten],
 ) -> Value {
@@ -78,7 +86,7 @@ pub(super) fn manifest(
         .iter()
         .map(|layer| {
             json!({
-                "mediaType": layer_type(compression),
+                "mediaType": layer.media_type,
                 "digest": named(layer.stream.digest),
                 "size": layer.stream.size,
                 "annotations": { "org.opencontainers.image.title": layer.title },
@@ -136,7 +144,7 @@ pub(super) fn docker_manifest(
 
 impl Architecture {
     /// Go's name of the architecture, and its variant, as OCI has them.
-    fn oci(self) -> (&'static str, Option<&'static str>) {
+    pub(in crate::image) fn oci(self) -> (&'static str, Option<&'static str>) {
         match self {
             Self::X86_64 => ("amd64", None),
             Self::Aarch64 => ("arm64", Some("v8")),

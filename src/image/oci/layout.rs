@@ -103,6 +103,14 @@ impl<'a> Layout<'a> {
         }
     }
 
+    /// Whether a layout in a directory has this file already.
+    pub(super) fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Directory { top, .. } => top.join(name).is_file(),
+            Self::Archive { .. } => false,
+        }
+    }
+
     /// Writes a small file of this name.
     pub(super) fn file(&mut self, name: &str, bytes: &[u8]) -> Result<(), ImageError> {
         match self {

@@ -4,6 +4,7 @@
 //! that images which share software share its layers. No layer replaces anything of one below it.
 
 mod documents;
+mod kept;
 mod layers;
 mod layout;
 
@@ -13,6 +14,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+pub(super) use self::documents::REF_NAME;
+pub use self::kept::{KeptImage, KeptLayer};
 pub use self::layers::LayerPlan;
 use self::layout::Layout;
 use super::sif::Architecture;
@@ -45,6 +48,8 @@ pub struct OciOptions {
     pub identifier: Identifier,
     /// What is in which layer.
     pub layers: LayerPlan,
+    /// The image whose layers lie beneath these, as they are.
+    pub base: Option<KeptImage>,
 }
 
 impl OciOptions {
@@ -58,6 +63,7 @@ impl OciOptions {
 /// A layer in its place.
 struct LayerWritten {
     title: String,
+    media_type: &'static str,
     stream: StreamWritten,
 }
 
@@ -137,7 +143,7 @@ pub(super) fn write_docker(
     watch: Watch,
 ) -> Result<OciWritten, ImageError> {
     let mut layout = Layout::archive(out, time, &[])?;
-    let layers = write_layers(rootfs, (options, stream), &mut layout, docker_layer, late, watch)?;
+    let layers = write_layers(rootfs, (options, stream), &mut layout, kept::DOCKER, late, watch)?;
     let config = documents::bytes(&documents::config(options, time, &layers));
     let digest = layout.document(docker_config, &config)?;
     let manifest = documents::bytes(&documents::docker_manifest(options, digest, &layers));
@@ -153,12 +159,11 @@ fn write_image(
     late: &mut LateContents,
     watch: Watch,
 ) -> Result<(OciWritten, Value), ImageError> {
-    let layers = write_layers(rootfs, (options, stream), layout, oci_blob, late, watch)?;
+    let layers = write_layers(rootfs, (options, stream), layout, kept::OCI, late, watch)?;
     let config = documents::bytes(&documents::config(options, time, &layers));
     let config_digest = layout.document(oci_blob, &config)?;
     let about_config = (config_digest, config.len());
-    let manifest =
-        documents::bytes(&documents::manifest(options, stream.compression, about_config, &layers));
+    let manifest = documents::bytes(&documents::manifest(options, about_config, &layers));
     let digest = layout.document(oci_blob, &manifest)?;
     let size = size_of(&layers, &[&config, &manifest]);
     let descriptor = documents::descriptor(options, digest, manifest.len());
@@ -187,7 +192,7 @@ fn write_layers(
     rootfs: &Rootfs,
     (options, stream): (&OciOptions, &StreamOptions),
     layout: &mut Layout,
-    name_of: layout::NameOf,
+    kind: kept::Kind,
     late: &mut LateContents,
     watch: Watch,
 ) -> Result<Vec<LayerWritten>, ImageError> {
@@ -195,16 +200,17 @@ fn write_layers(
     let mut digests = vec![None::<FileDigest>; rootfs.files().len()];
     let total = survey(rootfs, Select::All)?;
     watch.progress.stage("writing the image", Some(total.planned.len() as u64), Some(total.bytes));
-    let mut layers = Vec::new();
+    let mut layers = kept::write(options.base.as_ref(), layout, kind, watch)?;
+    let media_type = documents::layer_type(stream.compression);
     for (number, title) in options.layers.titles().enumerate() {
         let is_wanted = |node: &crate::rootfs::Node| options.layers.of(rootfs, node) == number;
         let select = Select::Only(&is_wanted);
-        let (_, _, written) = layout.blob(name_of, |out| {
+        let (_, _, written) = layout.blob(kind.name_of, |out| {
             let written =
                 write_stream((rootfs, select), stream, out, &mut digests, &mut *late, watch)?;
             Ok((written.size, written.digest, written))
         })?;
-        layers.push(LayerWritten { title: title.to_owned(), stream: written });
+        layers.push(LayerWritten { title: title.to_owned(), media_type, stream: written });
     }
     watch.progress.finish();
     Ok(layers)

@@ -1,22 +1,22 @@
 //! Archives and image-layouts: layers of tar, one put over the other.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use serde_json::Value;
 use tar::EntryType;
 
+use super::Choice;
+use super::described::{self, Described};
 use super::headers::{Limited, Records, next_entry};
+use super::store::{Extent, Store};
 use super::tree::{Kind, Place, Tree};
+use crate::base::Epoch;
 use crate::base::fs::PathContext as _;
-use crate::base::{Digest, Epoch};
 use crate::image::ImageError;
 use crate::rootfs::{Metadata, SpecialKind};
 
-/// No manifest, config or index is longer, in bytes.
-const LONGEST_DOCUMENT: u64 = 64 << 20;
 /// What is compressed as a whole unpacks to no more than so many times its size, unless that is
 /// little: a few bytes of a hostile archive would fill a disk.
 const MOST_TIMES: u64 = 200;
@@ -26,74 +26,78 @@ const LITTLE: u64 = 256 << 20;
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// The image in the layout in the directory `top`: the first of its index.
+/// The image in the layout in the directory `top`.
 ///
 /// # Errors
-/// A layout that is incomplete or damaged; a layer that is no tar stream.
-pub(super) fn read_layout(top: &Path) -> Result<Tree, ImageError> {
-    let blob = |digest: &str| -> Result<PathBuf, ImageError> {
-        let hex = digest.strip_prefix("sha256:").and_then(|hex| hex.parse::<Digest>().ok());
-        let hex = hex.ok_or_else(|| broken(top, &format!("`{digest}` is no SHA-256 digest")))?;
-        Ok(top.join("blobs/sha256").join(hex.to_string()))
-    };
-    let document = |path: &Path| -> Result<Value, ImageError> {
-        let file = File::open(path).at("open", path)?;
-        let mut text = Vec::new();
-        file.take(LONGEST_DOCUMENT).read_to_end(&mut text).at("read", path)?;
-        serde_json::from_slice(&text).map_err(|error| broken(path, &error.to_string()))
-    };
-    let index = document(&top.join("index.json"))?;
-    let manifest = document(&blob(manifest_digest(top, &index)?)?)?;
-    let mut tree = Tree::new(top);
-    for layer in list(top, &manifest, "layers")? {
-        let digest = layer.get("digest").and_then(Value::as_str);
-        let path = blob(digest.ok_or_else(|| broken(top, "a layer without a digest"))?)?;
-        let file = File::open(&path).at("open", &path)?;
-        add_layer(&mut tree, &path, file, Part::LAYER)?;
-    }
-    Ok(tree)
+/// A layout that is incomplete or damaged, or has no such image; a layer that is no tar stream.
+pub(super) fn read_layout(top: &Path, choice: &Choice) -> Result<Layered, ImageError> {
+    let store = Store::layout(top);
+    let described = described::find(&store, choice)?;
+    let described = described.ok_or_else(|| broken(top, "it has no index.json"))?;
+    read_layers(&store, described, choice)
 }
 
 /// The image in the archive `path`: a layout, one of Docker's, or a root file system.
 ///
 /// # Errors
 /// As [`read_layout`].
-pub(super) fn read_archive(path: &Path) -> Result<Tree, ImageError> {
-    let (file, _) = plain(path, File::open(path).at("open", path)?, u64::MAX)?;
-    let parts = parts(path, &file)?;
-    let document = |name: &str| -> Result<Option<Value>, ImageError> {
-        let Some(&(start, size)) = parts.get(name) else { return Ok(None) };
-        let mut text = Vec::new();
-        let mut reader = (&file).take(size.min(LONGEST_DOCUMENT));
-        (&file).seek(SeekFrom::Start(start)).at("read", path)?;
-        reader.read_to_end(&mut text).at("read", path)?;
-        let parsed = serde_json::from_slice(&text);
-        parsed.map(Some).map_err(|error| broken(path, &format!("{name}: {error}")))
-    };
-    let layers: Vec<String> = if let Some(index) = document("index.json")? {
-        let named = |digest: &str| format!("blobs/{}", digest.replacen(':', "/", 1));
-        let name = named(manifest_digest(path, &index)?);
-        let missing = || broken(path, &format!("it has no `{name}`"));
-        let manifest = document(&name)?.ok_or_else(missing)?;
-        let layers = list(path, &manifest, "layers")?;
-        layers.iter().filter_map(|l| l.get("digest")).filter_map(Value::as_str).map(named).collect()
-    } else if let Some(manifest) = document("manifest.json")? {
-        let first = manifest.get(0).ok_or_else(|| broken(path, "it has no image"))?;
-        let layers = list(path, first, "Layers")?;
-        layers.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-    } else {
-        let mut tree = Tree::new(path);
-        add_layer(&mut tree, path, file, Part::ROOT)?;
-        return Ok(tree);
-    };
-    let mut tree = Tree::new(path);
-    for name in layers {
-        let missing = || broken(path, &format!("it has no layer `{name}`"));
-        let part = parts.get(&name).copied().ok_or_else(missing)?;
-        let file = file.try_clone().at("read", path)?;
-        add_layer(&mut tree, path, file, Part { range: Some(part), ..Part::LAYER })?;
+pub(super) fn read_archive(path: &Path, choice: &Choice) -> Result<Layered, ImageError> {
+    let file = File::open(path).at("open", path)?;
+    let (file, _) = plain(path, file, u64::MAX, choice.scratch)?;
+    let store = Store::archive(path, file)?;
+    if let Some(described) = described::find(&store, choice)? {
+        return read_layers(&store, described, choice);
     }
-    Ok(tree)
+    let mut tree = Tree::new(path);
+    add_layer(&mut tree, &store.all()?, false, choice.scratch)?;
+    Ok(Layered { tree, described: None, layers: Vec::new() })
+}
+
+fn read_layers(
+    store: &Store,
+    described: Described,
+    choice: &Choice,
+) -> Result<Layered, ImageError> {
+    let mut tree = Tree::new(store.path());
+    let mut layers = Vec::new();
+    for (name, digest) in &described.layers {
+        let raw = store.open(name)?;
+        if choice.is_strict()
+            && let Some(digest) = digest
+        {
+            raw.check(*digest)?;
+        }
+        let (plain, packing) = add_layer(&mut tree, &raw, true, choice.scratch)?;
+        layers.push(LayerData { raw, plain, packing });
+    }
+    Ok(Layered { tree, described: Some(described), layers })
+}
+
+/// An image of layers, or one archive.
+#[derive(Debug)]
+pub(in crate::image) struct Layered {
+    pub(super) tree: Tree,
+    /// What the image says of itself; none of a plain archive.
+    pub(in crate::image) described: Option<Described>,
+    pub(in crate::image) layers: Vec<LayerData>,
+}
+
+/// A layer.
+#[derive(Debug)]
+pub(in crate::image) struct LayerData {
+    /// As it is in the image.
+    pub(in crate::image) raw: Extent,
+    /// Its tar stream.
+    pub(in crate::image) plain: Extent,
+    pub(in crate::image) packing: Packing,
+}
+
+/// How a layer is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::image) enum Packing {
+    Gzip,
+    Zstd,
+    None,
 }
 
 /// Whether `path` begins as a tar stream does, compressed or not.
@@ -109,56 +113,36 @@ pub(super) fn is_archive(path: &Path) -> Result<bool, ImageError> {
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-fn broken(path: &Path, what: &str) -> ImageError {
+pub(in crate::image) fn broken(path: &Path, what: &str) -> ImageError {
     ImageError::Malformed { path: path.to_owned(), what: what.to_owned() }
 }
 
-fn manifest_digest<'a>(image: &Path, index: &'a Value) -> Result<&'a str, ImageError> {
-    let digest = index.pointer("/manifests/0/digest").and_then(Value::as_str);
-    digest.ok_or_else(|| broken(image, "its index names no manifest"))
-}
-
-fn list<'a>(image: &Path, document: &'a Value, key: &str) -> Result<&'a Vec<Value>, ImageError> {
-    let list = document.get(key).and_then(Value::as_array);
-    list.ok_or_else(|| broken(image, &format!("its manifest has no list of {key}")))
-}
-
-/// Name, start and size of every file of a plain archive.
-fn parts(path: &Path, file: &File) -> Result<BTreeMap<String, (u64, u64)>, ImageError> {
-    let mut parts = BTreeMap::new();
-    (&*file).seek(SeekFrom::Start(0)).at("read", path)?;
-    let (from, header) = Limited::new(file);
-    let mut archive = tar::Archive::new(from);
-    let mut entries = archive.entries_with_seek().at("read", path)?;
-    while let Some(entry) = next_entry(&mut entries, &header) {
-        let (entry, _) = entry.map_err(|error| broken(path, &error.to_string()))?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let name = name.trim_start_matches("./").to_owned();
-        parts.insert(name, (entry.raw_file_position(), entry.size()));
-    }
-    Ok(parts)
-}
-
 /// The file as it is where it is not compressed, else its decompressed copy in a file without a
-/// name; and whether it was compressed. From where the file stands `size` bytes count.
-fn plain(path: &Path, mut file: File, size: u64) -> Result<(File, bool), ImageError> {
+/// name, in the directory `scratch`. From where the file stands `size` bytes count.
+fn plain(
+    path: &Path,
+    mut file: File,
+    size: u64,
+    scratch: Option<&Path>,
+) -> Result<(File, Packing), ImageError> {
     let start = file.stream_position().at("read", path)?;
     let mut magic = [0; 4];
     let read = crate::image::source::read_full(&mut file, &mut magic).at("read", path)?;
     file.seek(SeekFrom::Start(start)).at("read", path)?;
     let magic = magic.get(..read).unwrap_or_default();
-    let mut reader: Box<dyn Read> = if magic.starts_with(&GZIP) {
+    let (mut reader, packing): (Box<dyn Read>, _) = if magic.starts_with(&GZIP) {
         let from = BufReader::with_capacity(1 << 20, (&file).take(size));
-        Box::new(flate2::bufread::MultiGzDecoder::new(from))
+        (Box::new(flate2::bufread::MultiGzDecoder::new(from)), Packing::Gzip)
     } else if magic.starts_with(&ZSTD) {
-        Box::new(zstd::Decoder::new((&file).take(size)).at("decompress", path)?)
+        let reader = zstd::Decoder::new((&file).take(size)).at("decompress", path)?;
+        (Box::new(reader), Packing::Zstd)
     } else {
-        return Ok((file, false));
+        return Ok((file, Packing::None));
     };
     let length = file.metadata().at("read", path)?.len();
     let compressed = length.saturating_sub(start).min(size);
     let most = compressed.saturating_mul(MOST_TIMES).max(LITTLE);
-    let mut copy = tempfile::tempfile().at("make a file for what is in", path)?;
+    let mut copy = nameless(scratch).at("make a file for what is in", path)?;
     let mut out = io::BufWriter::with_capacity(1 << 20, &mut copy);
     let unpacked = io::copy(&mut (&mut reader).take(most.saturating_add(1)), &mut out);
     if unpacked.at("decompress", path)? > most {
@@ -169,35 +153,39 @@ fn plain(path: &Path, mut file: File, size: u64) -> Result<(File, bool), ImageEr
     drop(out);
     drop(reader);
     copy.seek(SeekFrom::Start(0)).at("read", path)?;
-    Ok((copy, true))
+    Ok((copy, packing))
 }
 
-/// What of a file is put over a tree.
-#[derive(Clone, Copy)]
-struct Part {
-    /// Start and size; without, all of the file.
-    range: Option<(u64, u64)>,
-    /// Whether names that begin with `.wh.` take others away.
+/// A file without a name, which goes away by itself.
+pub(in crate::image) fn nameless(scratch: Option<&Path>) -> std::io::Result<File> {
+    scratch.map_or_else(tempfile::tempfile, tempfile::tempfile_in)
+}
+
+/// Puts a layer, or a root file system without whiteouts, over the tree; returns its tar stream, and
+/// how it is compressed.
+fn add_layer(
+    tree: &mut Tree,
+    raw: &Extent,
     has_whiteouts: bool,
-}
-
-impl Part {
-    /// A layer of an image.
-    const LAYER: Self = Self { range: None, has_whiteouts: true };
-    /// A root file system.
-    const ROOT: Self = Self { range: None, has_whiteouts: false };
-}
-
-/// Puts the archive in `file` over the tree.
-fn add_layer(tree: &mut Tree, path: &Path, mut file: File, part: Part) -> Result<(), ImageError> {
-    let (start, size) = part.range.unwrap_or((0, u64::MAX));
-    file.seek(SeekFrom::Start(start)).at("read", path)?;
-    let (file, was_compressed) = plain(path, file, size)?;
-    let (start, size) = if was_compressed { (0, u64::MAX) } else { (start, size) };
+    scratch: Option<&Path>,
+) -> Result<(Extent, Packing), ImageError> {
+    let path = &*raw.path;
+    let mut file = raw.file.try_clone().at("read", path)?;
+    file.seek(SeekFrom::Start(raw.start)).at("read", path)?;
+    let (file, packing) = plain(path, file, raw.size, scratch)?;
+    let extent = if packing == Packing::None {
+        raw.clone()
+    } else {
+        let size = file.metadata().at("read", path)?.len();
+        Extent { file: Arc::new(file), path: Arc::clone(&raw.path), start: 0, size }
+    };
     tree.next_layer();
-    let number = tree.keep(path, file.try_clone().at("read", path)?);
-    let layer = Layer { path, file: number, start, has_whiteouts: part.has_whiteouts };
-    let (from, header) = Limited::new(BufReader::with_capacity(1 << 20, file.take(size)));
+    let number = tree.keep(path, Arc::clone(&extent.file));
+    let layer = Layer { path, file: number, start: extent.start, has_whiteouts };
+    let mut reader = &*extent.file;
+    reader.seek(SeekFrom::Start(extent.start)).at("read", path)?;
+    let reader = BufReader::with_capacity(1 << 20, reader.take(extent.size));
+    let (from, header) = Limited::new(reader);
     let mut archive = tar::Archive::new(from);
     let wrong = |error: io::Error| broken(path, &error.to_string());
     let mut entries = archive.entries().map_err(wrong)?;
@@ -214,7 +202,7 @@ fn add_layer(tree: &mut Tree, path: &Path, mut file: File, part: Part) -> Result
             return Err(broken(path, &what));
         }
     }
-    Ok(())
+    Ok((extent, packing))
 }
 
 /// An archive on its way into a tree.

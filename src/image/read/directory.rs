@@ -19,9 +19,15 @@ const MARKS: [&str; 2] = [".module-export", ".singularity.d"];
 /// # Errors
 /// What cannot be read, by name; a directory that no image was put into, so that nobody has to
 /// wait until all of a home directory was looked at.
-pub(super) fn read(top: &Path) -> Result<Tree, ImageError> {
+///
+/// To be built on, `any` directory will do but the machine's own root: other file systems that
+/// are mounted in it are passed over, and so is what cannot be read.
+pub(super) fn read(top: &Path, any: bool) -> Result<Tree, ImageError> {
     let mut tree = Tree::new(top);
-    if !MARKS.iter().any(|mark| top.join(mark).is_dir()) {
+    if any && std::fs::canonicalize(top).is_ok_and(|real| real == Path::new("/")) {
+        return Err(tree.broken("it is the root of this machine"));
+    }
+    if !any && !MARKS.iter().any(|mark| top.join(mark).is_dir()) {
         return Err(tree.broken("it is neither an image-layout nor a root file system of an image"));
     }
     let mut first: BTreeMap<(u64, u64), Vec<u8>> = BTreeMap::new();
@@ -29,11 +35,28 @@ pub(super) fn read(top: &Path) -> Result<Tree, ImageError> {
     tree.put(b"", metadata_of(&root), Kind::Directory)?;
     let mut open: Vec<(PathBuf, Vec<u8>)> = vec![(top.to_owned(), Vec::new())];
     while let Some((directory, inside)) = open.pop() {
-        for name in sorted_dir(&directory)? {
+        let names = match sorted_dir(&directory) {
+            Err(_) if any => {
+                tree.pass_over(&directory);
+                continue;
+            }
+            names => names?,
+        };
+        for name in names {
             let path = directory.join(&name);
             let inside = [&inside[..], b"/", name.as_bytes()].concat();
             let found = path.symlink_metadata().at("look at", &path)?;
-            let kind = if found.is_dir() {
+            let is_readable = || rustix::fs::access(&path, rustix::fs::Access::READ_OK).is_ok();
+            let elsewhere = found.is_dir() && found.dev() != root.dev();
+            if any && (elsewhere || found.is_file() && !is_readable()) {
+                tree.pass_over(&path);
+                if found.is_file() {
+                    continue;
+                }
+            }
+            let kind = if found.is_dir() && any && elsewhere {
+                Kind::Directory
+            } else if found.is_dir() {
                 open.push((path, inside.clone()));
                 Kind::Directory
             } else if found.is_symlink() {

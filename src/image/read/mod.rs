@@ -3,27 +3,30 @@
 //! Everything in an image is taken for hostile: every offset is checked, nothing is allocated that
 //! the file does not fill, nothing recurses, and a name or link never leads a write elsewhere.
 
-mod archive;
+pub(super) mod archive;
 mod decompress;
+pub(super) mod described;
 mod directory;
 mod filesystem;
 mod headers;
 mod sif;
 mod source;
+pub(super) mod store;
 mod stream;
 mod tree;
 mod unpack;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use self::filesystem::{Content, FileSystem, Inode, Kind, Reference};
 use self::source::Source;
 use self::stream::Listing;
 use self::tree::{Place, Tree};
 use super::ImageError;
+use super::sif::Architecture;
 use super::squashfs::format::DATA_STORED;
-use crate::rootfs::{ImagePath, Metadata, SpecialKind};
+use crate::rootfs::{self, ImagePath, Metadata, SpecialKind};
 
 pub use self::unpack::{Unpacked, unpack};
 
@@ -34,6 +37,30 @@ const LONGEST_PATH: usize = 1 << 16;
 #[derive(Debug)]
 pub struct Image {
     files: Files,
+    /// What an image of layers says of itself.
+    pub(super) described: Option<described::Described>,
+    /// Layers from the bottom up, where it is made of such.
+    pub(super) layers: Vec<archive::LayerData>,
+    /// `sif`, `oci`, `directory` …
+    pub(super) kind: &'static str,
+}
+
+/// Which image of several, and how it is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Choice<'a> {
+    /// The tag in a layout.
+    pub(super) tag: Option<&'a str>,
+    /// The machine that it is for. Then what is to be built on is read: digests are checked, any
+    /// directory is a root file system, and nothing may be in doubt.
+    pub(super) architecture: Option<Architecture>,
+    /// Where what is decompressed goes; the directory for temporary files if not said.
+    pub(super) scratch: Option<&'a Path>,
+}
+
+impl Choice<'_> {
+    fn is_strict(&self) -> bool {
+        self.architecture.is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -71,12 +98,12 @@ pub enum FoundKind {
 }
 
 /// A regular file in an image; [`Image::copy`] reads it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FoundFile {
     content: FoundContent,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum FoundContent {
     Squashfs(Content),
     Tree(Place, u64),
@@ -105,19 +132,55 @@ impl Image {
     /// # Errors
     /// What cannot be read, or is nothing of these.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
-        let files = if path.join("oci-layout").is_file() {
-            Files::Tree(archive::read_layout(path)?)
-        } else if path.is_dir() {
-            Files::Tree(directory::read(path)?)
-        } else {
-            let source = Source::open(path)?;
-            if archive::is_archive(path)? {
-                Files::Tree(archive::read_archive(path)?)
-            } else {
-                Files::Squashfs(FileSystem::open(sif::root_file_system(source)?)?)
-            }
+        Self::open_chosen(path, &Choice::default())
+    }
+
+    /// The same where there may be several images; see [`Choice`].
+    ///
+    /// # Errors
+    /// As [`Image::open`]; no such image.
+    pub(super) fn open_chosen(path: &Path, choice: &Choice) -> Result<Self, ImageError> {
+        if path.join("oci-layout").is_file() {
+            return Ok(Self::of_layers(archive::read_layout(path, choice)?, "oci"));
+        }
+        let alone = |files, kind| Self { files, described: None, layers: Vec::new(), kind };
+        if path.is_dir() {
+            let tree = directory::read(path, choice.is_strict())?;
+            return Ok(alone(Files::Tree(tree), "directory"));
+        }
+        let source = Source::open(path)?;
+        if archive::is_archive(path)? {
+            return Ok(Self::of_layers(archive::read_archive(path, choice)?, "oci-archive"));
+        }
+        let source = sif::root_file_system(source)?;
+        let kind = if source.is_part() { "sif" } else { "squashfs" };
+        Ok(alone(Files::Squashfs(FileSystem::open(source)?), kind))
+    }
+
+    fn of_layers(layered: archive::Layered, kind: &'static str) -> Self {
+        let archive::Layered { tree, described, layers } = layered;
+        let kind = match &described {
+            Some(described) if described.kind == "docker" => "docker-archive",
+            Some(_) => kind,
+            None => "tar",
         };
-        Ok(Self { files })
+        Self { files: Files::Tree(tree), described, layers, kind }
+    }
+
+    /// Where the bytes of `file` are, if they are there as they are.
+    pub(super) fn place(&self, file: &FoundFile) -> Option<rootfs::Content> {
+        match (&self.files, &file.content) {
+            (Files::Tree(tree), FoundContent::Tree(place, _)) => tree.content(place),
+            _ => None,
+        }
+    }
+
+    /// What was passed over since it cannot be read.
+    pub(super) fn unreadable(&self) -> &[PathBuf] {
+        match &self.files {
+            Files::Tree(tree) => tree.unreadable(),
+            Files::Squashfs(_) => &[],
+        }
     }
 
     /// Number of inodes that it claims to have.
@@ -197,7 +260,7 @@ impl Image {
         }
     }
 
-    fn broken(&self, what: &str) -> ImageError {
+    pub(super) fn broken(&self, what: &str) -> ImageError {
         match &self.files {
             Files::Squashfs(files) => files.broken(what),
             Files::Tree(tree) => tree.broken(what),

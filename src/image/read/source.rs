@@ -41,6 +41,11 @@ impl Source {
         }
     }
 
+    /// Whether this is less than a whole file.
+    pub(super) const fn is_part(&self) -> bool {
+        self.start > 0
+    }
+
     /// Bytes in this part.
     pub(super) const fn length(&self) -> u64 {
         self.length

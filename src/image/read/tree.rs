@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Chunk, Found, FoundFile, FoundKind, LONGEST_PATH};
 use crate::base::Epoch;
 use crate::base::fs::PathContext as _;
 use crate::image::ImageError;
-use crate::rootfs::{ImagePath, Metadata, SpecialKind};
+use crate::rootfs::{Content, ImagePath, Metadata, Part, SpecialKind};
 
 /// Bytes that are handed on at once.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -67,7 +68,9 @@ pub(super) struct Tree {
     /// Bytes of all parents that were looked up.
     looked_up: usize,
     inodes: Vec<Inode>,
-    files: Vec<(PathBuf, File)>,
+    files: Vec<(Arc<Path>, Arc<File>)>,
+    /// Names of the host that were passed over, as they cannot be read.
+    unreadable: Vec<PathBuf>,
     layer: usize,
 }
 
@@ -83,14 +86,37 @@ impl Tree {
             looked_up: 0,
             inodes: vec![root],
             files: Vec::new(),
+            unreadable: Vec::new(),
             layer: 0,
         }
     }
 
     /// Keeps a file that [`Place::Part`] refers to; returns its number.
-    pub(super) fn keep(&mut self, path: &Path, file: File) -> usize {
-        self.files.push((path.to_owned(), file));
+    pub(super) fn keep(&mut self, path: &Path, file: Arc<File>) -> usize {
+        self.files.push((path.into(), file));
         self.files.len() - 1
+    }
+
+    /// Notes that `path` of the host is not in the tree, as it cannot be read.
+    pub(super) fn pass_over(&mut self, path: &Path) {
+        self.unreadable.push(path.to_owned());
+    }
+
+    /// What was passed over.
+    pub(super) fn unreadable(&self) -> &[PathBuf] {
+        &self.unreadable
+    }
+
+    /// A file's bytes as a content of a root file system.
+    pub(super) fn content(&self, place: &Place) -> Option<Content> {
+        match place {
+            Place::Host(path) => Some(Content::Host(path.clone())),
+            Place::Part(number, start) => {
+                let (path, file) = self.files.get(*number)?;
+                let (path, file) = (Arc::clone(path), Arc::clone(file));
+                Some(Content::Part(Part { file, start: *start, path }))
+            }
+        }
     }
 
     /// Begins the next layer.
@@ -320,7 +346,7 @@ impl Tree {
         mut take: impl FnMut(Chunk) -> Result<(), ImageError>,
     ) -> Result<(), ImageError> {
         let opened;
-        let (path, file, start) = match place {
+        let (path, file, start): (&Path, &File, u64) = match place {
             Place::Host(path) => {
                 opened = File::open(path).at("open", path)?;
                 (path, &opened, 0)

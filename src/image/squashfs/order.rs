@@ -58,7 +58,7 @@ impl Survey {
             }
         }
         // stable: each kind stays in the tree's order
-        survey.planned.sort_by_key(|id| !matches!(rootfs.file(*id).content, Content::Host(_)));
+        survey.planned.sort_by_key(|id| !is_found(&rootfs.file(*id).content));
         survey.find_repeated(rootfs);
         let tail = |file: &File| size_of_content(file) % block;
         survey.beginnings = beginnings(rootfs, &survey.planned, tail, OWN_FRAGMENTS * block);
@@ -100,12 +100,17 @@ impl Survey {
     }
 }
 
+/// Whether it was there before the image, e.g. as a file of the host.
+const fn is_found(content: &Content) -> bool {
+    matches!(content, Content::Host(_) | Content::Part(_))
+}
+
 /// Bytes of a file as planned.
 pub(in crate::image) fn size_of_content(file: &File) -> u64 {
     match &file.content {
-        Content::Host(_) => file.size,
+        Content::Host(_) | Content::Part(_) => file.size,
         Content::Bytes(bytes) => bytes.len() as u64,
-        Content::Late => 0,
+        Content::Late | Content::Kept => 0,
     }
 }
 
