@@ -13,7 +13,8 @@ use crate::cli::session::module_export;
 use crate::common::{TestEnv, tool};
 
 /// What Debian's Lmod runs by, and where its modules lie.
-const LUA: [&str; 3] = ["/usr/bin/lua5.3", "/usr/share/lua/5.3", "/usr/lib/*/lua/5.3"];
+const LUA: [&str; 4] =
+    ["/usr/bin/lua5.3", "/usr/share/lua/5.3", "/usr/lib/*/lua/5.3", "/usr/lib/lmod"];
 
 /// Runs a shell command here.
 #[track_caller]
