@@ -9,6 +9,7 @@
 mod architecture;
 mod cli;
 mod common;
+mod elf;
 mod hooks;
 mod image;
 mod lmod;

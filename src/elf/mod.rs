@@ -1,19 +1,26 @@
 //! What an ELF file needs, and where `ld.so` looks for it.
 
 mod cache;
+mod look;
 mod read;
 #[cfg(test)]
 pub(crate) mod sample;
 mod search;
+mod source;
+mod versions;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::base::fs::PathError;
 
+use read::{facts_of, open};
+
 pub use cache::LoaderCache;
-pub use read::read;
+pub use look::{Look, Shebang, look, look_at, read};
 pub use search::{Found, Loader, Missing, Object, Process, Search};
+pub use source::ReadAt;
+pub use versions::NeededVersions;
 
 /// What the headers and the dynamic section of an ELF file say.
 ///
@@ -38,6 +45,10 @@ pub struct ElfFacts {
     pub runpath: Option<OsString>,
     /// `DF_1_NODEFLIB`: the default directories are not searched.
     pub no_default_directories: bool,
+    /// `DT_VERNEED`: versions of symbols that libraries it needs must define.
+    pub needed_versions: Vec<NeededVersions>,
+    /// `DT_VERDEF`: versions of symbols that it defines.
+    pub defined_versions: Vec<OsString>,
 }
 
 /// Word size, byte order and instruction set: `ld.so` passes over libraries of another one.

@@ -2,9 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use object::Endianness;
@@ -13,6 +11,8 @@ use object::read::elf::{Dyn as _, FileHeader, ProgramHeader as _};
 use object::read::{ReadCache, ReadRef};
 use rustix::fs::{Mode, OFlags};
 
+use super::source::{ReadAt, Windows};
+use super::versions::{self, Table};
 use super::{Architecture, ElfError, ElfFacts, Kind};
 use crate::base::fs::PathContext as _;
 
@@ -27,28 +27,24 @@ const MAX_STRING: u64 = 1 << 20;
 /// `DF_1_NODEFLIB` in `DT_FLAGS_1`.
 const NO_DEFAULT_LIBRARIES: u64 = 0x800;
 
-/// Reads the facts of the file at `path`, links followed. Never blocks on a FIFO or a device.
-///
-/// # Errors
-/// [`ElfError`]; [`ElfError::NotElf`] for whatever is not a regular file that begins as ELF.
-pub fn read(path: &Path) -> Result<ElfFacts, ElfError> {
+/// Opens the regular file at `path`, links followed.
+pub(super) fn open(path: &Path) -> Result<File, ElfError> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).at("open", path)?);
     if !file.metadata().at("examine", path)?.is_file() {
         return Err(ElfError::NotElf);
     }
-    let mut ident = [0; 6];
-    match file.read_exact_at(&mut ident, 0) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(ElfError::NotElf),
-        error @ Err(_) => error.at("read", path)?,
-    }
-    let [a, b, c, d, class, _] = ident;
-    if [a, b, c, d] != elf::ELFMAG {
+    Ok(file)
+}
+
+/// The facts of the file `source`, which begins with `start`.
+pub(super) fn facts_of(source: &dyn ReadAt, start: &[u8]) -> Result<ElfFacts, ElfError> {
+    let Some([a, b, c, d, class, _]) = start.first_chunk() else { return Err(ElfError::NotElf) };
+    if [*a, *b, *c, *d] != elf::ELFMAG {
         return Err(ElfError::NotElf);
     }
-    let data = ReadCache::new(file);
-    match elf::FileClass(class) {
+    let data = ReadCache::new(Windows::new(source));
+    match elf::FileClass(*class) {
         elf::ELFCLASS32 => facts::<FileHeader32<Endianness>, _>(&data),
         elf::ELFCLASS64 => facts::<FileHeader64<Endianness>, _>(&data),
         _ => Err(ElfError::Malformed("unknown class")),
@@ -81,6 +77,8 @@ where
         rpath: None,
         runpath: None,
         no_default_directories: false,
+        needed_versions: Vec::new(),
+        defined_versions: Vec::new(),
     };
     // the number of headers is in the header itself unless there are 65535 and more
     if header.e_phnum(endian) == elf::PN_XNUM {
@@ -131,25 +129,43 @@ where
         value(elf::DT_FLAGS_1).is_some_and(|flags| flags & NO_DEFAULT_LIBRARIES != 0);
     // a dynamic section without strings needs nothing
     let Some(address) = value(elf::DT_STRTAB) else { return Ok(()) };
-    let strings = segments.iter().find_map(|segment| {
-        let (start, size): (u64, u64) =
-            (segment.p_vaddr(endian).into(), segment.p_filesz(endian).into());
-        let offset: u64 = segment.p_offset(endian).into();
-        let inside = address.checked_sub(start).filter(|&inside| inside < size)?;
-        (segment.p_type(endian) == elf::PT_LOAD).then(|| offset.checked_add(inside))?
-    });
+    // where what is loaded at an address stands in the file
+    let place = |address: u64| {
+        segments.iter().find_map(|segment| {
+            let (start, size): (u64, u64) =
+                (segment.p_vaddr(endian).into(), segment.p_filesz(endian).into());
+            let offset: u64 = segment.p_offset(endian).into();
+            let inside = address.checked_sub(start).filter(|&inside| inside < size)?;
+            (segment.p_type(endian) == elf::PT_LOAD).then(|| offset.checked_add(inside))?
+        })
+    };
+    let strings = place(address);
+    let text = |at: u64| {
+        let text = strings.and_then(|strings| string(data, strings.checked_add(at)?));
+        text.ok_or(ElfError::Malformed("string table"))
+    };
     for (tag, at) in &entries {
         if ![elf::DT_NEEDED, elf::DT_SONAME, elf::DT_RPATH, elf::DT_RUNPATH].contains(tag) {
             continue;
         }
-        let text = strings.and_then(|strings| string(data, strings.checked_add(*at)?));
-        let text = text.ok_or(ElfError::Malformed("string table"))?;
+        let text = text(*at)?;
         match *tag {
             elf::DT_NEEDED => facts.needed.push(text),
             elf::DT_SONAME => facts.soname = Some(text),
             elf::DT_RPATH => facts.rpath = Some(text),
             _ => facts.runpath = Some(text),
         }
+    }
+    let table = |start, count| -> Result<Option<Table>, ElfError> {
+        let (Some(start), Some(records)) = (value(start), value(count)) else { return Ok(None) };
+        let offset = place(start).ok_or(ElfError::Malformed("version tables"))?;
+        Ok(Some(Table { offset, records }))
+    };
+    if let Some(table) = table(elf::DT_VERNEED, elf::DT_VERNEEDNUM)? {
+        facts.needed_versions = versions::needed(data, endian, table, text)?;
+    }
+    if let Some(table) = table(elf::DT_VERDEF, elf::DT_VERDEFNUM)? {
+        facts.defined_versions = versions::defined(data, endian, table, text)?;
     }
     Ok(())
 }

@@ -164,6 +164,14 @@ impl Search<'_> {
             let path = self.expand(name, needing)?;
             return path.is_absolute().then(|| self.accept(&path, architecture))?;
         }
+        // the loader is there before all others, and answers to its own name
+        let interpreter = &self.loader.interpreter;
+        if interpreter.file_name() == Some(name) {
+            let own = self.accept(interpreter, architecture);
+            if own.is_some() {
+                return own;
+            }
+        }
         let in_directory = |directory: PathBuf| self.accept(&directory.join(name), architecture);
         let named = self.named_directories(chain).into_iter().find_map(in_directory);
         named.or_else(|| self.in_cache(name, needing)).or_else(|| {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::elf::read;
 use crate::elf::sample::Sample;
 
 /// Reads these bytes as a file.
@@ -38,6 +39,8 @@ fn every_class_and_byte_order_is_read() {
             rpath: Some("/r:/s".into()),
             runpath: Some("$ORIGIN/../lib".into()),
             no_default_directories: true,
+            needed_versions: Vec::new(),
+            defined_versions: Vec::new(),
         };
         assert_eq!(facts, want, "32-bit: {is_32_bit}, big-endian: {is_big_endian}");
     }

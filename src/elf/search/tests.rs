@@ -19,6 +19,8 @@ fn facts(needed: &[&str]) -> ElfFacts {
         rpath: None,
         runpath: None,
         no_default_directories: false,
+        needed_versions: Vec::new(),
+        defined_versions: Vec::new(),
     }
 }
 

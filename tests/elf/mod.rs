@@ -1,0 +1,275 @@
+//! What is read of ELF files, and where libraries are found, against `ld.so` and binutils.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use module_export::base::fs::sorted_dir;
+use module_export::elf::{self, ElfFacts, Kind, Loader, Object, Search};
+
+use crate::common::{TestEnv, lookalike, tool};
+
+/// Files below `top` that may be ELF files, links not followed.
+fn candidates(top: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for name in sorted_dir(top).unwrap() {
+        let path = top.join(&name);
+        let Ok(metadata) = std::fs::symlink_metadata(&path) else { continue };
+        if metadata.is_dir() {
+            found.extend(candidates(&path));
+        } else if metadata.is_file()
+            && (metadata.permissions().mode() & 0o111 != 0
+                || name.to_string_lossy().contains(".so"))
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Facts of host files, each read once.
+#[derive(Default)]
+struct Facts(RefCell<BTreeMap<PathBuf, Option<Arc<ElfFacts>>>>);
+
+impl Facts {
+    fn of(&self, path: &Path) -> Option<Arc<ElfFacts>> {
+        let mut known = self.0.borrow_mut();
+        known.entry(path.to_owned()).or_insert_with(|| elf::read(path).ok().map(Arc::new)).clone()
+    }
+}
+
+/// Names of libraries, and the file each leads to; `None` for what is not found.
+type Libraries = BTreeMap<String, Option<PathBuf>>;
+
+fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// What `ld.so --list` says; `None` for what it cannot load at all.
+fn listed(loader: &Path, file: &Path, library_path: &str) -> Option<Libraries> {
+    let mut command = Command::new(loader);
+    command.arg("--list").arg(file).env_clear();
+    if !library_path.is_empty() {
+        command.env("LD_LIBRARY_PATH", library_path);
+    }
+    let shown = command.output().unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    if text.is_empty() || text.contains("statically linked") {
+        return None;
+    }
+    let mut libraries = Libraries::new();
+    for line in text.lines() {
+        let line = line.trim();
+        let (name, path) = match line.split_once(" => ") {
+            Some((name, "not found")) => (name, None),
+            Some((name, path)) => (name, Some(path)),
+            None => (line, Some(line)),
+        };
+        let without_address = |text: &str| text.split(" (0x").next().unwrap().to_owned();
+        let name = without_address(name);
+        // the kernel's own is no file
+        if name.starts_with("linux-vdso") {
+            continue;
+        }
+        let name = Path::new(&name).file_name().unwrap().to_string_lossy().into_owned();
+        libraries.insert(name, path.map(|path| real(Path::new(&without_address(path)))));
+    }
+    Some(libraries)
+}
+
+/// The same by our search; libraries that `ld.so` calls by another name have that of their file.
+fn searched(facts: &Facts, loader: &Loader, file: &Path, library_path: &str) -> Libraries {
+    let probe = |path: &Path| facts.of(path);
+    let library_path: Vec<PathBuf> =
+        library_path.split(':').filter(|text| !text.is_empty()).map(PathBuf::from).collect();
+    let search = Search { loader, library_path: &library_path, probe: &probe };
+    let program = Object { path: file.to_owned(), facts: facts.of(file).unwrap() };
+    let process = search.load(program);
+    let mut libraries = Libraries::new();
+    for object in process.objects.iter().skip(1) {
+        libraries.insert(object.path.display().to_string(), Some(real(&object.path)));
+    }
+    for missing in process.missing {
+        libraries.insert(missing.name.into_string().unwrap(), None);
+    }
+    libraries
+}
+
+/// Files that were found, links followed, and names that were not.
+fn outcome(libraries: &Libraries) -> (BTreeSet<&Path>, BTreeSet<&str>) {
+    let found = libraries.values().flatten().map(PathBuf::as_path).collect();
+    let missing = libraries.iter().filter(|(_, path)| path.is_none()).map(|(name, _)| &**name);
+    (found, missing.collect())
+}
+
+fn loader(path: &Path) -> Loader {
+    Loader::new(path, &|path| std::fs::read(path).ok())
+}
+
+/// Compares every ELF file below `top`; how many there were.
+fn compare(top: &Path, interpreter: &Path) -> usize {
+    let (facts, loader) = (Facts::default(), loader(interpreter));
+    let mut compared = 0;
+    let mut differences = Vec::new();
+    for file in candidates(top) {
+        let Some(own) = facts.of(&file) else { continue };
+        if !own.dynamic || own.kind == Kind::Other {
+            continue;
+        }
+        // what loads the others is loaded by the kernel
+        if own.interpreter.is_none() && file.file_name() == interpreter.file_name() {
+            continue;
+        }
+        let Some(theirs) = listed(interpreter, &file, "") else { continue };
+        let ours = searched(&facts, &loader, &file, "");
+        if outcome(&ours) != outcome(&theirs) {
+            differences.push(format!("{}\n ld.so {theirs:?}\n ours  {ours:?}", file.display()));
+        }
+        compared += 1;
+    }
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
+    compared
+}
+
+#[test]
+fn every_library_of_the_look_alike_is_found_where_its_own_loader_finds_it() {
+    let Some(prefix) = lookalike() else { return };
+    let interpreter = prefix.join("compat/linux/x86_64/lib64/ld-linux-x86-64.so.2");
+    assert!(compare(&prefix, &interpreter) > 400);
+}
+
+/// Takes a minute.
+#[test]
+#[ignore = "needs a large stack at /cvmfs/software.eessi.io"]
+fn every_library_of_a_large_stack_is_found_where_its_own_loader_finds_it() {
+    let prefix = Path::new("/cvmfs/software.eessi.io/versions/2023.06");
+    let interpreter = prefix.join("compat/linux/x86_64/lib64/ld-linux-x86-64.so.2");
+    let compared = compare(prefix, &interpreter);
+    eprintln!("{compared} files compared");
+    assert!(compared > 1000);
+}
+
+/// Builds `text` with gcc in `directory`.
+fn gcc(directory: &Path, words: &str) {
+    let mut command = Command::new("gcc");
+    command.args(words.split_whitespace()).current_dir(directory);
+    let made = command.output().unwrap();
+    assert!(made.status.success(), "{words}: {}", String::from_utf8_lossy(&made.stderr));
+}
+
+#[test]
+fn search_paths_of_every_kind_lead_where_the_loader_goes() {
+    if tool("gcc").is_none() {
+        return;
+    }
+    let env = TestEnv::new();
+    let top = env.root().join("tree");
+    for directory in ["a", "b", "c", "env", "app/bin", "app/lib", "deep/x/y"] {
+        std::fs::create_dir_all(top.join(directory)).unwrap();
+    }
+    std::fs::write(top.join("f.c"), "int f(void) { return 1; }\n").unwrap();
+    std::fs::write(top.join("main.c"), "int main(void) { return 0; }\n").unwrap();
+    let shown = top.display();
+    let always = "-Wl,--no-as-needed";
+    let (old, new) = ("-Wl,--disable-new-dtags", "-Wl,--enable-new-dtags");
+    // leaves: the same name in many places
+    for directory in ["a", "b", "c", "env", "app/lib"] {
+        gcc(&top, &format!("-shared -o {directory}/libleaf.so f.c -Wl,-soname,libleaf.so"));
+    }
+    gcc(&top, "-shared -o deep/x/y/libonly.so f.c -Wl,-soname,libonly.so");
+    // in the middle: with RPATH, RUNPATH, neither, and one without a name of its own
+    for (name, flags) in [
+        ("rpath", format!("{old} -Wl,-rpath,{shown}/b")),
+        ("runpath", format!("{new} -Wl,-rpath,{shown}/b")),
+        ("plain", String::new()),
+        ("origin", format!("{old} -Wl,-rpath,$ORIGIN/../lib:${{ORIGIN}}/../../c")),
+        ("nowhere", format!("{new} -Wl,-rpath,{shown}/none")),
+    ] {
+        let soname = if name == "plain" { String::new() } else { format!("-Wl,-soname,lib{name}.so") };
+        gcc(&top, &format!("-shared -o app/lib/lib{name}.so f.c {always} -La -lleaf {flags} {soname}"));
+    }
+    let mut programs = Vec::new();
+    for middle in ["rpath", "runpath", "plain", "origin", "nowhere"] {
+        for (kind, tags) in [("old", old), ("new", new)] {
+            for (place, rpath) in [
+                ("origin", "$ORIGIN/../lib".to_owned()),
+                ("both", format!("{shown}/app/lib:{shown}/c")),
+                ("last", format!("{shown}/none:$ORIGIN/../../deep/x/../../app/lib/")),
+            ] {
+                let name = format!("app/bin/{middle}-{kind}-{place}");
+                gcc(
+                    &top,
+                    &format!("-o {name} main.c {always} {tags} -Wl,-rpath,{rpath} -Wl,-rpath-link,a -Lapp/lib -l{middle}"),
+                );
+                programs.push(top.join(name));
+            }
+        }
+    }
+    let flags = format!("{always} {old} -Wl,-rpath,{shown}/$LIB/../app/lib -Wl,-z,nodefaultlib");
+    gcc(&top, &format!("-o app/bin/nodeflib main.c {flags} -Wl,-rpath-link,a -Lapp/lib -lrpath"));
+    programs.push(top.join("app/bin/nodeflib"));
+    // a program that is started through a link keeps to where it really is
+    let facts = Facts::default();
+    let interpreter = facts.of(&programs[0]).unwrap().interpreter.clone().unwrap();
+    let loader = loader(&interpreter);
+    let mut found = BTreeSet::new();
+    for program in &programs {
+        for library_path in ["", &format!("{shown}/env"), &format!("{shown}/gone:{shown}/deep/x/y")] {
+            let theirs = listed(&interpreter, program, library_path).unwrap();
+            let ours = searched(&facts, &loader, program, library_path);
+            let why = format!("{} with {library_path:?}", program.display());
+            assert_eq!(outcome(&ours), outcome(&theirs), "{why}");
+            found.extend(theirs.into_values());
+        }
+    }
+    let leaf = |directory: &str| Some(real(&top.join(directory).join("libleaf.so")));
+    for want in ["b", "c", "env", "app/lib"] {
+        assert!(found.contains(&leaf(want)), "no program of the test finds {want}'s: {found:?}");
+    }
+    assert!(found.contains(&None), "one lacks something");
+}
+
+#[test]
+fn versions_of_symbols_are_those_that_readelf_shows() {
+    let (Some(prefix), Some(readelf)) = (lookalike(), tool("readelf")) else { return };
+    let facts = Facts::default();
+    let top = prefix.join("compat");
+    let files: Vec<_> = candidates(&top).into_iter().filter(|f| facts.of(f).is_some()).collect();
+    let shown = Command::new(readelf).arg("-VW").args(&files).output().unwrap();
+    let text = String::from_utf8_lossy(&shown.stdout);
+    // of each file, `library version` and `version`
+    let mut theirs: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let (mut file, mut library) = ("", "");
+    for line in text.lines() {
+        let after = |mark: &str| -> Option<&str> {
+            line.split_once(mark).and_then(|(_, rest)| rest.split_whitespace().next())
+        };
+        if let Some(name) = line.strip_prefix("File: ") {
+            file = name;
+        } else if let Some(name) = after("  File: ") {
+            library = name;
+        } else if line.contains("  Name: ") && !line.contains("Index:") {
+            if !line.contains("WEAK") {
+                let name = after("  Name: ").unwrap();
+                theirs.entry(file).or_default().insert(format!("{library} {name}"));
+            }
+        } else if line.contains("Index:") {
+            theirs.entry(file).or_default().insert(after("  Name: ").unwrap().to_owned());
+        }
+    }
+    assert!(theirs.len() > 100, "{}", theirs.len());
+    for path in &files {
+        let facts = facts.of(path).unwrap();
+        let mut ours: BTreeSet<String> =
+            facts.defined_versions.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+        for need in &facts.needed_versions {
+            let library = need.library.to_string_lossy();
+            ours.extend(need.versions.iter().map(|v| format!("{library} {}", v.to_string_lossy())));
+        }
+        let want = theirs.remove(path.to_str().unwrap()).unwrap_or_default();
+        assert_eq!(ours, want, "{}", path.display());
+    }
+}
