@@ -8,6 +8,7 @@
 //! | [`cli`] | the command line: typed words, messages, progress, reports, exit codes |
 //! | [`assemble`] | closure + frozen environment + documents → the image's root file system |
 //! | [`attest`] | bills of materials |
+//! | [`audit`] | the proof that an image is complete |
 //! | [`image`] | image formats: squashfs, SIF. Knows nothing of modules |
 //! | [`closure`] | which files the loaded modules need, and why |
 //! | [`modulefile`] | modulefiles evaluated in embedded Lua |
@@ -20,6 +21,7 @@
 
 pub mod assemble;
 pub mod attest;
+pub mod audit;
 pub mod base;
 pub mod cli;
 pub mod closure;

@@ -35,6 +35,24 @@ pub struct Manifest {
     pub omissions: Vec<Omission>,
     /// Links into per-site places.
     pub bind_points: Vec<BindPoint>,
+    /// What the image is known to lack: what was left out on request and is needed, and what the
+    /// proof of completeness found where the image was written all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<Lack>,
+}
+
+/// A need that is not met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lack {
+    /// `error` or `warning`.
+    pub severity: String,
+    /// The file that has the need.
+    #[serde(serialize_with = "crate::base::path_text::one")]
+    pub path: PathBuf,
+    /// What it needs.
+    pub need: String,
+    /// What is wrong.
+    pub what: String,
 }
 
 /// A program and its version.
@@ -143,5 +161,6 @@ pub(super) fn manifest(assembly: &Assembly) -> Manifest {
         base: assembly.base.clone(),
         omissions: assembly.closure.omissions.clone(),
         bind_points: assembly.closure.bind_points.clone(),
+        lacks: Vec::new(),
     }
 }

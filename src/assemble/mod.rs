@@ -16,12 +16,12 @@ mod tests;
 use crate::base::{Digest, Epoch, Escaped};
 use crate::closure::Closure;
 use crate::environment::Variables;
-use crate::rootfs::{FileId, Metadata, Rootfs, RootfsError};
+use crate::rootfs::{FileId, ImagePath, Metadata, Node, Rootfs, RootfsError};
 
 pub use activation::CpuGuard;
 pub use identifier::Sha1Git;
 pub use layers::{GENERATED_LAYER, LayerReasons, layers};
-pub use manifest::{BaseLayer, Codec, Cpu, Manifest, ManifestModule, Tool};
+pub use manifest::{BaseLayer, Codec, Cpu, Lack, Manifest, ManifestModule, Tool};
 
 /// What an image is called and who answers for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,7 @@ pub struct Assembled {
     /// `/.singularity.d/labels.json` and `/.module-export/files.jsonl`, whose contents are made last;
     /// see [`Assembled::late`].
     late: [FileId; 2],
+    manifest_file: Option<FileId>,
     labels: definition::Labels,
     /// The definition file of a SIF.
     pub definition: String,
@@ -110,6 +111,19 @@ pub struct Late {
 }
 
 impl Assembled {
+    /// Has the image tell what it lacks.
+    ///
+    /// # Errors
+    /// [`AssembleError::Json`].
+    pub fn record(&mut self, lacks: Vec<Lack>) -> Result<(), AssembleError> {
+        self.manifest.lacks = lacks;
+        let text = documents::json(&self.manifest)?;
+        if let Some(file) = self.manifest_file {
+            self.rootfs.set_bytes(file, text.into_bytes());
+        }
+        Ok(())
+    }
+
     /// The documents that are made when every other file has been read; `contents` says what was.
     ///
     /// # Errors
@@ -134,6 +148,9 @@ impl Assembled {
 pub const ENTRYPOINT: &str = "/.module-export/enter";
 /// The interactive shell in which `module` works.
 pub const SHELL: &str = "/.module-export/bin/shell";
+
+/// Where an image keeps its manifest.
+pub const MANIFEST: &str = "/.module-export/manifest.json";
 
 /// Why an image cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -186,7 +203,7 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled, AssembleError> {
     image.add_scripts(&scripts, &definition)?;
     let labels_file = image.add_late("/.singularity.d/labels.json")?;
     image.add_text("/.module-export/env.json", &environment, 0o644)?;
-    image.add_text("/.module-export/manifest.json", &documents::json(&manifest)?, 0o644)?;
+    image.add_text(MANIFEST, &documents::json(&manifest)?, 0o644)?;
     image.add_text("/.module-export/sbom.spdx.json", &assembly.sbom, 0o644)?;
     let file_list = image.add_late("/.module-export/files.jsonl")?;
     let mut rootfs = image.into_rootfs();
@@ -198,9 +215,14 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled, AssembleError> {
     }
     let (environment, sbom) = (assembly.environment, assembly.sbom);
     let late = [labels_file, file_list];
+    let manifest_file = ImagePath::new(MANIFEST.as_bytes()).ok().and_then(|path| {
+        let Some(Node::File(id)) = rootfs.get(&path) else { return None };
+        Some(*id)
+    });
     Ok(Assembled {
         rootfs,
         late,
+        manifest_file,
         labels,
         definition,
         inspect_metadata,

@@ -9,7 +9,7 @@ pub mod path_text;
 mod progress;
 mod size;
 
-pub use digest::{Digest, InvalidDigest};
+pub use digest::{Digest, Hasher, InvalidDigest};
 pub use epoch::{Epoch, InvalidEpoch};
 pub use escape::Escaped;
 pub use interrupt::{Interrupt, Interrupted};

@@ -36,6 +36,10 @@ pub(super) enum Verb {
     Env(EnvVerb),
     /// Show author, version, modules and sizes of an image
     Inspect(Inspect),
+    /// Check every digest of an image, and that nothing in it lacks anything
+    ///
+    /// Looks at the image alone. Status 5 if anything is altered or missing.
+    Verify(Verify),
     /// Run a command in an image without any container runtime
     ///
     /// As in: module-export run GROMACS.sif -- gmx --version
@@ -141,6 +145,9 @@ pub(super) struct Container {
     /// Pattern of absolute paths to leave out; repeatable
     #[arg(long, value_name = "GLOB")]
     pub(super) exclude: Vec<String>,
+    /// Write the image although something in it lacks what it needs
+    #[arg(long)]
+    pub(super) allow_incomplete: bool,
     /// Threads [default: the cores of a batch job, else at most 8]
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<std::num::NonZeroUsize>,
@@ -251,6 +258,21 @@ pub(super) struct Inspect {
     /// Print the manifest as JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// The image
+    pub(super) image: PathBuf,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Treat warnings as errors (status 5)
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Threads [default: as many as there are cores, at most 8]
+    #[arg(long, value_name = "N")]
+    pub(super) jobs: Option<std::num::NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]

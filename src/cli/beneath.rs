@@ -101,6 +101,11 @@ impl Foundation {
         self.beneath.kind
     }
 
+    /// The file at `path`, links followed, of at most `limit` bytes; `None` if there is none.
+    pub(super) fn read(&self, path: &[u8], limit: u64) -> anyhow::Result<Option<Vec<u8>>> {
+        Ok(self.beneath.read(path, limit)?)
+    }
+
     /// By which it is known.
     pub(super) fn digest(&self) -> Option<Digest> {
         self.beneath.digest

@@ -15,6 +15,7 @@ use super::finish::{self, Wanted};
 use super::freeze;
 use super::frozen::Frozen;
 use super::output::{Kind, Output};
+use super::proof;
 use super::report::Report;
 use super::terminal::Terminal;
 use super::wish::Wish;
@@ -99,7 +100,15 @@ pub(super) fn export(
         }
         return Err(Failure::Strict { count: warnings.len() }.into());
     }
-    let assembled = put_together(context, words, &frozen, closure, foundation, &plan)?;
+    let looks = std::mem::take(&mut closure.looks);
+    let mut assembled = put_together(context, words, &frozen, closure, foundation, &plan)?;
+    let findings = proof::prove(
+        &mut assembled,
+        (&looks, foundation),
+        words.allow_incomplete,
+        terminal,
+        &context.interrupt,
+    )?;
     let (written, identifier) =
         write(context, words, &plan, (&assembled, foundation), &mut output, terminal)?;
     let path = output.commit()?;
@@ -117,6 +126,7 @@ pub(super) fn export(
         seconds: started.elapsed().as_secs_f64(),
         manifest: assembled.manifest,
         warnings,
+        findings,
         differences: frozen.differences,
         foreign: frozen.foreign,
         commands: frozen.evaluation.commands,

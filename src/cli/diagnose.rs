@@ -34,6 +34,8 @@ pub(super) enum Failure {
     NoSpace { path: PathBuf, needed: ByteSize, available: ByteSize },
     #[error("{count} warnings, and --strict treats them as errors; no image was written")]
     Strict { count: usize },
+    #[error("{count} needs of packed files are not met in the image; no image was written")]
+    Incomplete { count: usize },
 }
 
 /// What a directory is for.
@@ -77,7 +79,7 @@ pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
         ) => 3,
         Some(Failure::NoAuthor | Failure::Usage(_)) => 2,
         Some(Failure::NoSpace { .. }) => 4,
-        Some(Failure::Strict { .. }) => 5,
+        Some(Failure::Strict { .. } | Failure::Incomplete { .. }) => 5,
         _ => 1,
     }
 }

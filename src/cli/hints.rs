@@ -56,6 +56,9 @@ fn about_failure(failure: &Failure) -> Option<&'static str> {
             "free some space, or choose another directory with -d (and --tmpdir)"
         }
         Failure::Strict { .. } => "mend what the warnings name, or drop --strict",
+        Failure::Incomplete { .. } => {
+            "load the modules that provide what lacks, add files with --include, or pass --allow-incomplete"
+        }
         Failure::Usage(_) | Failure::Cannot(_) | Failure::WrongSession(_) => return None,
     })
 }

@@ -6,15 +6,13 @@ use std::io::Write as _;
 use anyhow::Context as _;
 
 use super::args::Inspect;
-use crate::assemble::{BaseLayer, Manifest};
+use crate::assemble::{BaseLayer, MANIFEST, Manifest};
 use crate::base::Escaped;
 use crate::image::read::Image;
 use crate::rootfs::ImagePath;
 
-/// Where an image keeps its manifest.
-const MANIFEST: &str = "/.module-export/manifest.json";
 /// More than any manifest has; a larger one is not read into memory.
-const MANIFEST_BYTES: u64 = 256 << 20;
+pub(super) const MANIFEST_BYTES: u64 = 256 << 20;
 
 /// Prints the manifest for people or as JSON.
 pub(super) fn inspect(words: &Inspect) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::terminal::Terminal;
 use crate::assemble::Manifest;
+use crate::audit::Finding;
 use crate::base::{ByteSize, Digest, Escaped};
 use crate::environment::fidelity::Difference;
 use crate::image::{Format, oci};
@@ -39,6 +40,8 @@ pub(super) struct Report {
     pub(super) manifest: Manifest,
     /// Everything the user should know, each a sentence.
     pub(super) warnings: Vec<String>,
+    /// What the proof of completeness found.
+    pub(super) findings: Vec<Finding>,
     /// Those of them that the fidelity check found.
     pub(super) differences: Vec<Difference>,
     /// Those that name software which no module gives.

@@ -53,7 +53,7 @@ struct Injections {
 
 /// Where the link leads in the image. Source: EESSI/filesystem-layer, the default of the
 /// variant link `$(EESSI_HOST_INJECTIONS:-/opt/eessi)`.
-pub(super) const INJECTIONS: &str = "/opt/eessi";
+pub const INJECTIONS: &str = "/opt/eessi";
 
 impl<'a> Collector<'a> {
     /// An empty plan.
@@ -90,6 +90,7 @@ impl<'a> Collector<'a> {
             omissions: self.omissions.into_iter().collect(),
             bind_points: self.bind_points.into_iter().collect(),
             warnings: self.warnings,
+            looks: BTreeMap::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use super::probe::Probe;
 use super::scope::{Scope, is_driver};
 use super::{ClosureError, Reason, Request};
 use crate::base::Escaped;
-use crate::elf::{Architecture, ElfFacts, Kind, Loader, Missing, Object, Search};
+use crate::elf::{Architecture, ElfFacts, Kind, Loader, Look, Missing, Object, Search};
 use crate::rootfs::{Content, Node};
 
 /// Missing libraries of which there is a warning each; the rest are counted.
@@ -50,6 +50,11 @@ impl<'a> Needs<'a> {
             packed: BTreeSet::new(),
             missing: BTreeSet::new(),
         }
+    }
+
+    /// What was seen of the files that were opened.
+    pub(super) fn into_looks(self) -> BTreeMap<PathBuf, Look> {
+        self.probe.into_looks()
     }
 
     /// Adds the libraries that packed files need and that are not packed.

@@ -14,7 +14,7 @@ use crate::rootfs::Node;
 const NAMED: usize = 3;
 
 /// What an image has of its own, or a runtime puts there: a link to it is as it should be.
-const OF_THE_RUNTIME: [&str; 10] = [
+pub const OF_THE_RUNTIME: [&str; 10] = [
     "/proc",
     "/sys",
     "/dev",

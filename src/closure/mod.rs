@@ -6,13 +6,14 @@ mod host;
 mod libraries;
 mod links;
 mod modules;
-mod parallel;
+pub mod parallel;
 mod policy;
 mod prefixes;
 mod probe;
 mod scope;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,11 +21,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::fs::PathError;
 use crate::base::{ByteSize, Escaped, Interrupt, Interrupted, Progress};
+use crate::elf::Look;
 use crate::rootfs::{InvalidImagePath, Rootfs, RootfsError};
 use crate::stack::Stack;
 
 use collect::Collector;
 use scope::Scope;
+
+pub use collect::INJECTIONS;
+pub use links::OF_THE_RUNTIME;
+pub use policy::LEFT_OUT_ON_REQUEST;
+pub use scope::is_driver;
 
 /// What to pack.
 #[derive(Debug, Clone)]
@@ -89,6 +96,8 @@ pub struct Closure {
     pub bind_points: Vec<BindPoint>,
     /// What the user should know, each a full sentence.
     pub warnings: Vec<String>,
+    /// What files of this machine begin with, as far as they were opened.
+    pub looks: BTreeMap<PathBuf, Look>,
 }
 
 /// A module's installation in the image.
@@ -196,18 +205,19 @@ pub fn resolve(
     }
     include(&mut collector, request.include)?;
     let scope = Scope::new(request, &prefixes);
-    add_reached(&mut collector, request, &scope)?;
+    let looks = add_reached(&mut collector, request, &scope)?;
     let installations = modules::installations(&collector, request.modules, prefixes);
     progress.finish();
-    Ok(collector.finish(installations))
+    Ok(Closure { looks, ..collector.finish(installations) })
 }
 
-/// Adds what packed files point at: where links lead, interpreters of scripts, libraries.
+/// Adds what packed files point at: where links lead, interpreters of scripts, libraries. Returns
+/// what was seen of files on the way.
 fn add_reached(
     collector: &mut Collector<'_>,
     request: &Request<'_>,
     scope: &Scope<'_>,
-) -> Result<(), ClosureError> {
+) -> Result<BTreeMap<PathBuf, Look>, ClosureError> {
     let mut scripts = (request.base == Base::Host).then(|| host::Scripts::new(request));
     let mut libraries = libraries::Needs::new(collector, request, scope);
     let astray = loop {
@@ -226,7 +236,7 @@ fn add_reached(
     if request.base == Base::Host {
         host::add_loader_cache(collector)?;
     }
-    Ok(())
+    Ok(libraries.into_looks())
 }
 
 /// Adds what the user asked for beyond the modules.

@@ -16,7 +16,7 @@ const ITEMS_PER_THREAD: usize = 8;
 ///
 /// # Errors
 /// [`Interrupted`] once the work is asked to stop.
-pub(super) fn map<T: Sync, R: Send>(
+pub fn map<T: Sync, R: Send>(
     items: &[T],
     interrupt: &Interrupt,
     work: impl Fn(&T) -> R + Sync,

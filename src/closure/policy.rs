@@ -9,6 +9,9 @@ use super::ClosureError;
 use super::scope::is_driver;
 use crate::stack::Eessi;
 
+/// The reason of what `--exclude` names.
+pub const LEFT_OUT_ON_REQUEST: &str = "left out on request";
+
 /// Rules by which a path is left out.
 #[derive(Debug)]
 pub(super) struct Policy {
@@ -55,7 +58,7 @@ impl Policy {
     /// Why the thing at `path` is left out; `None` if it is not.
     pub(super) fn omission(&self, path: &Path, kind: Kind) -> Option<&'static str> {
         if !self.excludes.is_empty() && self.excludes.is_match(path) {
-            return Some("left out on request");
+            return Some(LEFT_OUT_ON_REQUEST);
         }
         let name = path.file_name().unwrap_or_default().as_bytes();
         if self.repository.as_ref().is_some_and(|repository| path.starts_with(repository)) {

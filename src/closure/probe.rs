@@ -1,19 +1,18 @@
-//! Facts of ELF files, each read once.
+//! What files begin with, each read once.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::libraries::Facts;
 use super::parallel;
 use crate::base::{Interrupt, Interrupted};
-use crate::elf;
+use crate::elf::{self, Look};
 
 /// Reads ELF files and remembers what it read.
 #[derive(Debug)]
 pub(super) struct Probe {
-    known: RefCell<BTreeMap<PathBuf, Facts>>,
+    known: RefCell<BTreeMap<PathBuf, Look>>,
     /// Directories whose files an image never has.
     absent: Vec<PathBuf>,
 }
@@ -26,12 +25,13 @@ impl Probe {
 
     /// Facts of the file at `path`, links followed; `None` if it is none that can be loaded.
     pub(super) fn facts(&self, path: &Path) -> Facts {
-        if let Some(facts) = self.known.borrow().get(path) {
-            return facts.clone();
+        if let Some(look) = self.known.borrow().get(path) {
+            return look.elf().cloned();
         }
         let absent = self.absent.iter().any(|absent| path.starts_with(absent));
-        let facts = if absent { None } else { elf::read(path).ok().map(Arc::new) };
-        self.known.borrow_mut().insert(path.to_owned(), facts.clone());
+        let look = if absent { Look::Other } else { elf::look(path) };
+        let facts = look.elf().cloned();
+        self.known.borrow_mut().insert(path.to_owned(), look);
         facts
     }
 
@@ -41,9 +41,14 @@ impl Probe {
         paths: &[PathBuf],
         interrupt: &Interrupt,
     ) -> Result<Vec<Facts>, Interrupted> {
-        let facts = parallel::map(paths, interrupt, |path| elf::read(path).ok().map(Arc::new))?;
-        let mut known = self.known.borrow_mut();
-        known.extend(paths.iter().cloned().zip(facts.iter().cloned()));
+        let looks = parallel::map(paths, interrupt, |path| elf::look(path))?;
+        let facts = looks.iter().map(|look| look.elf().cloned()).collect();
+        self.known.borrow_mut().extend(paths.iter().cloned().zip(looks));
         Ok(facts)
+    }
+
+    /// What was seen of every file that was looked at.
+    pub(super) fn into_looks(self) -> BTreeMap<PathBuf, Look> {
+        self.known.into_inner()
     }
 }

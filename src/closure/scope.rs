@@ -39,7 +39,8 @@ const DRIVERS: [&[u8]; 12] = [
 const SYSTEM: [&str; 6] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
 
 /// Whether a library of this name belongs to the machine's device drivers.
-pub(super) fn is_driver(name: &[u8]) -> bool {
+#[must_use]
+pub fn is_driver(name: &[u8]) -> bool {
     DRIVERS.iter().any(|prefix| name.starts_with(prefix))
 }
 

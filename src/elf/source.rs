@@ -138,9 +138,15 @@ mod tests {
         let bytes: Vec<u8> = (0..100_000_u32).map(|at| at.to_le_bytes()[at as usize % 3]).collect();
         let source = &bytes[..];
         let mut windows = Windows::new(&source);
-        for (at, length) in
-            [(0, 10), (99_990, 10), (16_380, 9), (50_000, 40_000), (3, 1), (99_999, 5), (200_000, 1)]
-        {
+        for (at, length) in [
+            (0, 10),
+            (99_990, 10),
+            (16_380, 9),
+            (50_000, 40_000),
+            (3, 1),
+            (99_999, 5),
+            (200_000, 1),
+        ] {
             windows.seek(SeekFrom::Start(at as u64)).unwrap();
             let mut got = Vec::new();
             (&mut windows).take(length as u64).read_to_end(&mut got).unwrap();

@@ -227,6 +227,14 @@ impl Rootfs {
         None
     }
 
+    /// Gives the file `id` other bytes.
+    pub fn set_bytes(&mut self, id: FileId, bytes: Vec<u8>) {
+        if let Some(file) = self.files.get_mut(id.index()) {
+            file.size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            file.content = Content::Bytes(bytes);
+        }
+    }
+
     /// Makes `path` a directory with `metadata`; one that is there gets the metadata.
     ///
     /// # Errors

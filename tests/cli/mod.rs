@@ -12,3 +12,4 @@ mod refusals;
 mod sbom;
 pub(crate) mod session;
 mod trouble;
+mod verify;

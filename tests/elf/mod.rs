@@ -48,10 +48,10 @@ fn real(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// What `ld.so --list` says; `None` for what it cannot load at all.
+/// What `ld.so` would load, by the way that `ldd` asks it; `None` for what it cannot load at all.
 fn listed(loader: &Path, file: &Path, library_path: &str) -> Option<Libraries> {
     let mut command = Command::new(loader);
-    command.arg("--list").arg(file).env_clear();
+    command.arg(file).env_clear().env("LD_TRACE_LOADED_OBJECTS", "1");
     if !library_path.is_empty() {
         command.env("LD_LIBRARY_PATH", library_path);
     }
@@ -188,8 +188,12 @@ fn search_paths_of_every_kind_lead_where_the_loader_goes() {
         ("origin", format!("{old} -Wl,-rpath,$ORIGIN/../lib:${{ORIGIN}}/../../c")),
         ("nowhere", format!("{new} -Wl,-rpath,{shown}/none")),
     ] {
-        let soname = if name == "plain" { String::new() } else { format!("-Wl,-soname,lib{name}.so") };
-        gcc(&top, &format!("-shared -o app/lib/lib{name}.so f.c {always} -La -lleaf {flags} {soname}"));
+        let soname =
+            if name == "plain" { String::new() } else { format!("-Wl,-soname,lib{name}.so") };
+        gcc(
+            &top,
+            &format!("-shared -o app/lib/lib{name}.so f.c {always} -La -lleaf {flags} {soname}"),
+        );
     }
     let mut programs = Vec::new();
     for middle in ["rpath", "runpath", "plain", "origin", "nowhere"] {
@@ -202,7 +206,9 @@ fn search_paths_of_every_kind_lead_where_the_loader_goes() {
                 let name = format!("app/bin/{middle}-{kind}-{place}");
                 gcc(
                     &top,
-                    &format!("-o {name} main.c {always} {tags} -Wl,-rpath,{rpath} -Wl,-rpath-link,a -Lapp/lib -l{middle}"),
+                    &format!(
+                        "-o {name} main.c {always} {tags} -Wl,-rpath,{rpath} -Wl,-rpath-link,a -Lapp/lib -l{middle}"
+                    ),
                 );
                 programs.push(top.join(name));
             }
@@ -217,7 +223,8 @@ fn search_paths_of_every_kind_lead_where_the_loader_goes() {
     let loader = loader(&interpreter);
     let mut found = BTreeSet::new();
     for program in &programs {
-        for library_path in ["", &format!("{shown}/env"), &format!("{shown}/gone:{shown}/deep/x/y")] {
+        for library_path in ["", &format!("{shown}/env"), &format!("{shown}/gone:{shown}/deep/x/y")]
+        {
             let theirs = listed(&interpreter, program, library_path).unwrap();
             let ours = searched(&facts, &loader, program, library_path);
             let why = format!("{} with {library_path:?}", program.display());

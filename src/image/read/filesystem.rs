@@ -120,6 +120,11 @@ impl FileSystem {
         })
     }
 
+    /// The bytes that this is read from.
+    pub(super) fn source(&self) -> Result<Source, ImageError> {
+        self.source.again()
+    }
+
     /// An error that tells what is wrong with this image.
     pub(super) fn broken(&self, what: &str) -> ImageError {
         self.source.broken(what)

@@ -18,6 +18,7 @@ mod unpack;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use self::filesystem::{Content, FileSystem, Inode, Kind, Reference};
 use self::source::Source;
@@ -66,7 +67,31 @@ impl Choice<'_> {
 #[derive(Debug)]
 enum Files {
     Squashfs(FileSystem),
-    Tree(Tree),
+    Tree(Arc<Tree>),
+}
+
+/// Opens an image again, for another thread.
+#[derive(Debug)]
+pub struct Opener(Again);
+
+#[derive(Debug)]
+enum Again {
+    Squashfs(Source),
+    Tree(Arc<Tree>),
+}
+
+impl Opener {
+    /// The image; files that were found in the first one can be read from it, too.
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub fn open(&self) -> Result<Image, ImageError> {
+        let files = match &self.0 {
+            Again::Squashfs(source) => Files::Squashfs(FileSystem::open(source.again()?)?),
+            Again::Tree(tree) => Files::Tree(Arc::clone(tree)),
+        };
+        Ok(Image { files, described: None, layers: Vec::new(), kind: "" })
+    }
 }
 
 /// A thing in an image.
@@ -146,7 +171,7 @@ impl Image {
         let alone = |files, kind| Self { files, described: None, layers: Vec::new(), kind };
         if path.is_dir() {
             let tree = directory::read(path, choice.is_strict())?;
-            return Ok(alone(Files::Tree(tree), "directory"));
+            return Ok(alone(Files::Tree(Arc::new(tree)), "directory"));
         }
         let source = Source::open(path)?;
         if archive::is_archive(path)? {
@@ -164,7 +189,7 @@ impl Image {
             Some(_) => kind,
             None => "tar",
         };
-        Self { files: Files::Tree(tree), described, layers, kind }
+        Self { files: Files::Tree(Arc::new(tree)), described, layers, kind }
     }
 
     /// Where the bytes of `file` are, if they are there as they are.
@@ -181,6 +206,17 @@ impl Image {
             Files::Tree(tree) => tree.unreadable(),
             Files::Squashfs(_) => &[],
         }
+    }
+
+    /// What opens the image for other threads, without a second look at archives.
+    ///
+    /// # Errors
+    /// No more files can be open.
+    pub fn opener(&self) -> Result<Opener, ImageError> {
+        Ok(Opener(match &self.files {
+            Files::Squashfs(files) => Again::Squashfs(files.source()?),
+            Files::Tree(tree) => Again::Tree(Arc::clone(tree)),
+        }))
     }
 
     /// Number of inodes that it claims to have.

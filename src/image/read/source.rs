@@ -28,6 +28,12 @@ impl Source {
         Ok(source)
     }
 
+    /// The same bytes once more.
+    pub(super) fn again(&self) -> Result<Self, ImageError> {
+        let file = self.file.try_clone().at("open", &self.path)?;
+        Ok(Self { file, path: self.path.clone(), ..*self })
+    }
+
     /// Only `length` bytes from `start` on.
     pub(super) fn part(self, start: u64, length: u64) -> Result<Self, ImageError> {
         match start.checked_add(length) {

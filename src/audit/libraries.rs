@@ -1,0 +1,355 @@
+//! ELF files find what loads them, their libraries, and the versions of symbols in these.
+//!
+//! Each program is loaded as its own `ld.so` would. A library that no program loads at its start is
+//! opened by one that runs already: it may rely on what that has loaded, so it lacks only what
+//! nothing in the image goes by the name of.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::view::View;
+use super::{Check, Finding, MEND_LOST, MEND_MISSING, Severity, text};
+use crate::base::Interrupted;
+use crate::closure::{is_driver, parallel};
+use crate::elf::{Architecture, ElfFacts, Kind, Loader, Look, Object, Process, Search};
+use crate::rootfs::Node;
+
+/// Files that a finding names as those that need it.
+const NAMED: usize = 3;
+/// No loader and no cache of one has more bytes.
+const LONGEST_LOADER: u64 = 64 << 20;
+
+/// What is wrong with a file, and for which program.
+struct Lack {
+    finding: Finding,
+    program: PathBuf,
+}
+
+/// What is known of the whole image.
+struct Image<'a, 's> {
+    view: &'a View<'s>,
+    library_path: Vec<PathBuf>,
+    /// By interpreter.
+    loaders: BTreeMap<PathBuf, Loader>,
+    /// The commonest one of each architecture.
+    common: BTreeMap<Architecture, PathBuf>,
+    /// Names by which something can be loaded, and the versions that it defines.
+    names: BTreeMap<OsString, BTreeSet<OsString>>,
+}
+
+/// What ELF files lack.
+pub(super) fn check(view: &View<'_>) -> Result<Vec<Finding>, Interrupted> {
+    let mut objects = Vec::new();
+    let mut findings = Vec::new();
+    for (path, id) in &view.candidates {
+        match view.look(*id) {
+            Some(Look::Elf(facts)) if facts.dynamic && facts.kind != Kind::Other => {
+                objects.push(Object { path: path.clone(), facts: Arc::clone(facts) });
+            }
+            Some(Look::Damaged(why) | Look::Unreadable(why)) => findings.push(Finding {
+                severity: Severity::Warning,
+                path: path.clone(),
+                check: Check::Elf,
+                need: String::new(),
+                what: why.clone(),
+                needed_by: Vec::new(),
+                mend: String::new(),
+            }),
+            _ => {}
+        }
+    }
+    let image = Image::new(view, &objects);
+    let (programs, libraries): (Vec<_>, Vec<_>) =
+        objects.into_iter().partition(|object| interpreter(object).is_some());
+    let interrupt = view.subject.interrupt;
+    let checked = parallel::map(&programs, interrupt, |program| image.check_program(program))?;
+    let mut lacks = Vec::new();
+    let mut proven: BTreeSet<PathBuf> = BTreeSet::new();
+    for (lack, loaded) in checked {
+        lacks.extend(lack);
+        proven.extend(loaded);
+    }
+    // of libraries that programs load all is known
+    let rest: Vec<_> = libraries.iter().filter(|library| !proven.contains(&library.path)).collect();
+    let checked = parallel::map(&rest, interrupt, |library| image.check_plugin(library))?;
+    lacks.extend(checked.into_iter().flatten());
+    findings.extend(merged(lacks));
+    Ok(findings)
+}
+
+/// What loads a program; `None` for a library, even one that names an interpreter so that it can
+/// be run to show its version, as glibc's do.
+fn interpreter(object: &Object) -> Option<&Path> {
+    object.facts.interpreter.as_deref().filter(|_| object.facts.soname.is_none())
+}
+
+/// Each lack once, with some of the programs that suffer from it.
+fn merged(lacks: Vec<Lack>) -> Vec<Finding> {
+    let mut by_finding: BTreeMap<Finding, BTreeSet<PathBuf>> = BTreeMap::new();
+    for Lack { finding, program } in lacks {
+        let users = by_finding.entry(finding).or_default();
+        users.insert(program);
+    }
+    let with_users = |(finding, users): (Finding, BTreeSet<PathBuf>)| {
+        let others = users.into_iter().filter(|user| *user != finding.path);
+        Finding { needed_by: others.take(NAMED).collect(), ..finding }
+    };
+    by_finding.into_iter().map(with_users).collect()
+}
+
+impl<'a, 's> Image<'a, 's> {
+    fn new(view: &'a View<'s>, objects: &[Object]) -> Self {
+        let read = |path: &Path| view.subject.contents.bytes(view.file(path)?, LONGEST_LOADER);
+        let mut votes: BTreeMap<(Architecture, &Path), usize> = BTreeMap::new();
+        for object in objects {
+            if let Some(interpreter) = interpreter(object) {
+                *votes.entry((object.facts.architecture, interpreter)).or_default() += 1;
+            }
+        }
+        let mut votes: Vec<_> = votes.into_iter().collect();
+        votes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let mut common = BTreeMap::new();
+        let mut loaders = BTreeMap::new();
+        for ((architecture, interpreter), _) in votes {
+            if view.file(interpreter).is_some() {
+                common.entry(architecture).or_insert_with(|| interpreter.to_owned());
+            }
+            let loader = || Loader::new(interpreter, &read);
+            loaders.entry(interpreter.to_owned()).or_insert_with(loader);
+        }
+        let list = view.subject.environment.get("LD_LIBRARY_PATH").map(String::as_str);
+        let library_path = list.unwrap_or_default().split(':').map(PathBuf::from);
+        let library_path = library_path.filter(|path| path.is_absolute()).collect();
+        Self { view, library_path, loaders, common, names: names(view, objects) }
+    }
+
+    /// What the program lacks, and the libraries that it loads.
+    fn check_program(&self, program: &Object) -> (Vec<Lack>, Vec<PathBuf>) {
+        let Some(interpreter) = interpreter(program) else { return Default::default() };
+        let mut lacks = Vec::new();
+        let lack = |finding| Lack { finding, program: program.path.clone() };
+        let loader = self.loaders.get(interpreter).filter(|_| self.view.has_program(interpreter));
+        let Some(loader) = loader else {
+            // what is for another kind of machine is data here
+            let foreign =
+                !self.common.contains_key(&program.facts.architecture) && !self.common.is_empty();
+            let severity = if foreign { Severity::Warning } else { Severity::Error };
+            let need = interpreter.as_os_str();
+            let path = &program.path;
+            let finding = self.view.absent(Check::Interpreter, path, need, interpreter, severity);
+            lacks.push(lack(finding));
+            return (lacks, Vec::new());
+        };
+        let (process, lost) = self.load(loader, program);
+        for at in lost {
+            lacks.push(lack(lost_library(&process, program, &at)));
+        }
+        for missing in &process.missing {
+            if !lacks.iter().any(|lack| missing.name == *lack.finding.need) {
+                lacks.push(lack(self.missing(loader, &process, program, missing)));
+            }
+        }
+        for finding in self.versions(&process, None) {
+            lacks.push(lack(finding));
+        }
+        let paths = process.objects.into_iter().skip(1);
+        // by the path that the list of libraries has it under
+        let real = paths.filter_map(|object| self.real_path(&object.path));
+        (lacks, real.collect())
+    }
+
+    /// The first name of the file at `path`.
+    fn real_path(&self, path: &Path) -> Option<PathBuf> {
+        let id = self.view.file(path)?;
+        let candidates = &self.view.candidates;
+        // the path itself is the usual answer
+        if let Ok(at) = candidates.binary_search_by(|(candidate, _)| candidate.as_path().cmp(path))
+        {
+            return candidates.get(at).map(|(path, _)| path.clone());
+        }
+        candidates.iter().find(|(_, candidate)| *candidate == id).map(|(path, _)| path.clone())
+    }
+
+    /// What a library lacks that no program loads at its start.
+    fn check_plugin(&self, library: &Object) -> Vec<Lack> {
+        let loader = self.common.get(&library.facts.architecture);
+        // nothing in the image starts programs of this architecture
+        let Some(loader) = loader.and_then(|path| self.loaders.get(path)) else {
+            return Vec::new();
+        };
+        let lack = |finding| Lack { finding, program: library.path.clone() };
+        let (process, lost) = self.load(loader, library);
+        let mut lacks: Vec<_> =
+            lost.iter().map(|at| lack(lost_library(&process, library, at))).collect();
+        for missing in &process.missing {
+            let said = lacks.iter().any(|lack| missing.name == *lack.finding.need);
+            if !said && !self.names.contains_key(&missing.name) {
+                lacks.push(lack(self.missing(loader, &process, library, missing)));
+            }
+        }
+        lacks.extend(self.versions(&process, Some(&self.names)).into_iter().map(lack));
+        lacks
+    }
+
+    /// What `ld.so` loads for `program`, and what it would find first had the image not lost it.
+    fn load(&self, loader: &Loader, program: &Object) -> (Process, BTreeSet<PathBuf>) {
+        let lost = RefCell::new(BTreeSet::new());
+        let probe = |path: &Path| -> Option<Arc<ElfFacts>> {
+            let found = self.view.elf(path);
+            if found.is_none()
+                && let Some(at) = self.view.lost(path)
+            {
+                // the name by which it was asked for tells who needs it
+                let by_name = at.with_file_name(path.file_name().unwrap_or_default());
+                lost.borrow_mut().insert(if path == by_name { at } else { path.to_owned() });
+            }
+            found
+        };
+        let search = Search { loader, library_path: &self.library_path, probe: &probe };
+        let process = search.load(program.clone());
+        (process, lost.into_inner())
+    }
+
+    /// The finding for a library that was not found.
+    fn missing(
+        &self,
+        loader: &Loader,
+        process: &Process,
+        program: &Object,
+        missing: &crate::elf::Missing,
+    ) -> Finding {
+        let name = missing.name.to_string_lossy().into_owned();
+        let finding = |severity, what: String, mend: &str| Finding {
+            severity,
+            path: missing.object.clone(),
+            check: Check::Library,
+            need: name.clone(),
+            what,
+            needed_by: Vec::new(),
+            mend: mend.to_owned(),
+        };
+        if is_driver(missing.name.as_bytes()) {
+            let what = format!("the library `{name}` is a driver of the machine that it runs on");
+            return finding(Severity::Expected, what, "");
+        }
+        let tried = RefCell::new(Vec::new());
+        let probe = |path: &Path| {
+            tried.borrow_mut().push(path.to_owned());
+            None
+        };
+        let search = Search { loader, library_path: &self.library_path, probe: &probe };
+        let object = process.objects.iter().find(|object| object.path == missing.object);
+        let chain: Vec<&Object> = object.into_iter().chain([program]).collect();
+        let none = search.find(&missing.name, &chain);
+        debug_assert!(none.is_none(), "the probe finds nothing");
+        let tried = tried.into_inner();
+        if tried.iter().any(|path| self.view.is_excluded(path)) {
+            let what = format!("the library `{name}` was left out on request");
+            return finding(Severity::Warning, what, "");
+        }
+        let directories = tried.len();
+        let what = format!("the library `{name}` is in none of the {directories} places searched");
+        finding(Severity::Error, what, MEND_MISSING)
+    }
+
+    /// The versions that libraries of `process` have to define and do not. Where something else of
+    /// that name may be there before, `known` says what it defines.
+    fn versions(
+        &self,
+        process: &Process,
+        known: Option<&BTreeMap<OsString, BTreeSet<OsString>>>,
+    ) -> Vec<Finding> {
+        let mut providers: BTreeMap<&OsStr, &Object> = BTreeMap::new();
+        for object in &process.objects {
+            let names = [object.facts.soname.as_deref(), object.path.file_name()];
+            for name in names.into_iter().flatten() {
+                providers.entry(name).or_insert(object);
+            }
+        }
+        let mut findings = Vec::new();
+        for object in &process.objects {
+            for need in &object.facts.needed_versions {
+                let Some(provider) = providers.get(&*need.library) else { continue };
+                let defined = &provider.facts.defined_versions;
+                // of a library without any version the loader takes what it gets
+                if defined.is_empty() {
+                    continue;
+                }
+                for version in need.versions.iter().filter(|version| !defined.contains(version)) {
+                    let elsewhere = known.and_then(|known| known.get(&need.library));
+                    if elsewhere.is_some_and(|elsewhere| elsewhere.contains(version)) {
+                        continue;
+                    }
+                    findings.push(no_version(object, provider, &need.library, version));
+                }
+            }
+        }
+        findings
+    }
+}
+
+fn no_version(object: &Object, provider: &Object, library: &OsStr, version: &OsStr) -> Finding {
+    let version = version.to_string_lossy().into_owned();
+    Finding {
+        severity: Severity::Error,
+        path: object.path.clone(),
+        check: Check::Version,
+        what: format!(
+            "it needs {version} of `{}`, which `{}` does not define",
+            library.to_string_lossy(),
+            text(&provider.path)
+        ),
+        need: version,
+        needed_by: Vec::new(),
+        mend: "load the module that the program was built with".to_owned(),
+    }
+}
+
+/// The finding for a library that the image had at `at`.
+fn lost_library(process: &Process, program: &Object, at: &Path) -> Finding {
+    let name = at.file_name().unwrap_or_default();
+    let needs = |object: &&Object| {
+        let of_name = |need: &OsString| Path::new(need).file_name() == Some(name);
+        object.facts.needed.iter().any(of_name)
+    };
+    let user = process.objects.iter().find(needs).unwrap_or(program);
+    Finding {
+        severity: Severity::Error,
+        path: user.path.clone(),
+        check: Check::Library,
+        need: name.to_string_lossy().into_owned(),
+        what: format!("the library `{}` is gone: the image's list has it", text(at)),
+        needed_by: Vec::new(),
+        mend: MEND_LOST.to_owned(),
+    }
+}
+
+/// The names by which libraries can be loaded, with the versions that these define.
+fn names(view: &View<'_>, objects: &[Object]) -> BTreeMap<OsString, BTreeSet<OsString>> {
+    let mut names: BTreeMap<OsString, BTreeSet<OsString>> = BTreeMap::new();
+    for object in objects {
+        let own = [object.facts.soname.as_deref(), object.path.file_name()];
+        for name in own.into_iter().flatten() {
+            let versions = names.entry(name.to_owned()).or_default();
+            versions.extend(object.facts.defined_versions.iter().cloned());
+        }
+    }
+    for (link, _) in &view.links {
+        let name = link.file_name().unwrap_or_default();
+        let leads_there = || {
+            let found = view.subject.rootfs.resolve(link.as_os_str().as_bytes());
+            matches!(found, crate::rootfs::Resolved::Found(Some(Node::File(_))))
+        };
+        if name.as_bytes().windows(3).any(|part| part == b".so")
+            && !names.contains_key(name)
+            && leads_there()
+        {
+            names.insert(name.to_owned(), BTreeSet::new());
+        }
+    }
+    names
+}
