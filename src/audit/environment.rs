@@ -39,9 +39,11 @@ pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
 fn modules(view: &View<'_>, findings: &mut Vec<Finding>) {
     let modules = view.subject.modules;
     for module in modules {
-        let needs = std::iter::once(&module.modulefile).chain(&module.prefixes);
-        for at in needs.filter(|at| at.is_absolute() && !view.has(at)) {
-            let finding = view.absent(Check::Module, at, at.as_os_str(), at, Severity::Error);
+        // a module may name an installation that is gone
+        let prefixes = module.prefixes.iter().map(|prefix| (prefix, Severity::Warning));
+        let needs = std::iter::once((&module.modulefile, Severity::Error)).chain(prefixes);
+        for (at, severity) in needs.filter(|(at, _)| at.is_absolute() && !view.has(at)) {
+            let finding = view.absent(Check::Module, at, at.as_os_str(), at, severity);
             let needed_by = vec![module.modulefile.clone()];
             findings.push(Finding { needed_by, ..finding });
         }

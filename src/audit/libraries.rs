@@ -16,7 +16,7 @@ use super::{Check, Finding, MEND_LOST, MEND_MISSING, Severity, text};
 use crate::base::Interrupted;
 use crate::closure::{is_driver, parallel};
 use crate::elf::{Architecture, ElfFacts, Kind, Loader, Look, Object, Process, Search};
-use crate::rootfs::Node;
+use crate::rootfs::{FileId, Node};
 
 /// Files that a finding names as those that need it.
 const NAMED: usize = 3;
@@ -33,6 +33,8 @@ struct Lack {
 struct Image<'a, 's> {
     view: &'a View<'s>,
     library_path: Vec<PathBuf>,
+    /// The first name of each file.
+    first_names: BTreeMap<FileId, &'a Path>,
     /// By interpreter.
     loaders: BTreeMap<PathBuf, Loader>,
     /// The commonest one of each architecture.
@@ -124,7 +126,8 @@ impl<'a, 's> Image<'a, 's> {
         let list = view.subject.environment.get("LD_LIBRARY_PATH").map(String::as_str);
         let library_path = list.unwrap_or_default().split(':').map(PathBuf::from);
         let library_path = library_path.filter(|path| path.is_absolute()).collect();
-        Self { view, library_path, loaders, common, names: names(view, objects) }
+        let first_names = view.candidates.iter().map(|(path, id)| (*id, path.as_path())).collect();
+        Self { view, library_path, first_names, loaders, common, names: names(view, objects) }
     }
 
     /// What the program lacks, and the libraries that it loads.
@@ -145,8 +148,8 @@ impl<'a, 's> Image<'a, 's> {
             return (lacks, Vec::new());
         };
         let (process, lost) = self.load(loader, program);
-        for at in lost {
-            lacks.push(lack(lost_library(&process, program, &at)));
+        for (asked, at) in lost {
+            lacks.push(lack(lost_library(&process, program, &asked, &at)));
         }
         for missing in &process.missing {
             if !lacks.iter().any(|lack| missing.name == *lack.finding.need) {
@@ -164,14 +167,7 @@ impl<'a, 's> Image<'a, 's> {
 
     /// The first name of the file at `path`.
     fn real_path(&self, path: &Path) -> Option<PathBuf> {
-        let id = self.view.file(path)?;
-        let candidates = &self.view.candidates;
-        // the path itself is the usual answer
-        if let Ok(at) = candidates.binary_search_by(|(candidate, _)| candidate.as_path().cmp(path))
-        {
-            return candidates.get(at).map(|(path, _)| path.clone());
-        }
-        candidates.iter().find(|(_, candidate)| *candidate == id).map(|(path, _)| path.clone())
+        self.first_names.get(&self.view.file(path)?).map(|path| (*path).to_owned())
     }
 
     /// What a library lacks that no program loads at its start.
@@ -183,8 +179,10 @@ impl<'a, 's> Image<'a, 's> {
         };
         let lack = |finding| Lack { finding, program: library.path.clone() };
         let (process, lost) = self.load(loader, library);
-        let mut lacks: Vec<_> =
-            lost.iter().map(|at| lack(lost_library(&process, library, at))).collect();
+        let mut lacks: Vec<_> = lost
+            .iter()
+            .map(|(asked, at)| lack(lost_library(&process, library, asked, at)))
+            .collect();
         for missing in &process.missing {
             let said = lacks.iter().any(|lack| missing.name == *lack.finding.need);
             if !said && !self.names.contains_key(&missing.name) {
@@ -195,17 +193,16 @@ impl<'a, 's> Image<'a, 's> {
         lacks
     }
 
-    /// What `ld.so` loads for `program`, and what it would find first had the image not lost it.
-    fn load(&self, loader: &Loader, program: &Object) -> (Process, BTreeSet<PathBuf>) {
-        let lost = RefCell::new(BTreeSet::new());
+    /// What `ld.so` loads for `program`, and the paths at which it would find something had the
+    /// image not lost it, with what was lost.
+    fn load(&self, loader: &Loader, program: &Object) -> (Process, BTreeMap<PathBuf, PathBuf>) {
+        let lost = RefCell::new(BTreeMap::new());
         let probe = |path: &Path| -> Option<Arc<ElfFacts>> {
             let found = self.view.elf(path);
             if found.is_none()
                 && let Some(at) = self.view.lost(path)
             {
-                // the name by which it was asked for tells who needs it
-                let by_name = at.with_file_name(path.file_name().unwrap_or_default());
-                lost.borrow_mut().insert(if path == by_name { at } else { path.to_owned() });
+                lost.borrow_mut().insert(path.to_owned(), at);
             }
             found
         };
@@ -309,9 +306,9 @@ fn no_version(object: &Object, provider: &Object, library: &OsStr, version: &OsS
     }
 }
 
-/// The finding for a library that the image had at `at`.
-fn lost_library(process: &Process, program: &Object, at: &Path) -> Finding {
-    let name = at.file_name().unwrap_or_default();
+/// The finding for a library that would be found at `asked` had the image not lost `at`.
+fn lost_library(process: &Process, program: &Object, asked: &Path, at: &Path) -> Finding {
+    let name = asked.file_name().unwrap_or_default();
     let needs = |object: &&Object| {
         let of_name = |need: &OsString| Path::new(need).file_name() == Some(name);
         object.facts.needed.iter().any(of_name)

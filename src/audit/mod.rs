@@ -169,3 +169,6 @@ pub fn audit(subject: &Subject<'_>) -> Result<Vec<Finding>, Interrupted> {
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
+
+#[cfg(test)]
+mod tests;

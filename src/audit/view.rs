@@ -159,7 +159,9 @@ impl<'a> View<'a> {
         if OF_THE_RUNTIME.iter().any(|top| end.starts_with(top)) {
             return Absence::Expected("of the runtime");
         }
-        let bound = |point: &crate::closure::BindPoint| end.starts_with(&point.target);
+        let bound = |point: &crate::closure::BindPoint| {
+            path == point.path || point.target.is_absolute() && end.starts_with(&point.target)
+        };
         if end.starts_with(INJECTIONS) || self.subject.bind_points.iter().any(bound) {
             return Absence::Expected("of the site that it runs on");
         }

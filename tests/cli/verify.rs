@@ -40,8 +40,8 @@ fn a_complete_image_of_any_format_is_found_to_be_so_where_its_stack_is_not() {
     let env = TestEnv::new();
     let Some(session) = eessi(&env, "module load MiniSim") else { return };
     let mut said: BTreeSet<String> = BTreeSet::new();
-    for format in ["sif", "oci", "docker-archive", "tar.zst", "sandbox"] {
-        let image = export(&env, &session, &format!("--format {format} --compression none"));
+    for format in ["sif --compression zstd:1", "oci", "docker-archive", "tar.zst", "sandbox"] {
+        let image = export(&env, &session, &format!("--format {format}"));
         let flags = if is_root() { "-m" } else { "-rm" };
         let mut hidden = env.command("unshare");
         let script = "mount -t tmpfs none /cvmfs && test ! -e /cvmfs/module-export.test && exec \"$0\" verify --json \"$1\"";
@@ -115,8 +115,9 @@ fn an_export_that_lacks_a_library_is_refused_unless_that_is_wanted() {
     };
     env.write("apps/broken/1/f.c", "int f(void) { return 1; }\nint main(void) { return f(); }\n");
     gcc(&["-shared", "-fPIC", "-o", "libneverthere.so", "f.c", "-Wl,-soname,libneverthere.so"]);
-    let loader = session["EPREFIX"].clone() + "/lib64/ld-linux-x86-64.so.2";
-    let loader = format!("-Wl,--dynamic-linker={loader}");
+    let libraries = session["EPREFIX"].clone() + "/lib64";
+    let loader =
+        format!("-Wl,--dynamic-linker={libraries}/ld-linux-x86-64.so.2,-rpath,{libraries}");
     gcc(&["-o", "bin/broken", "f.c", "-Wl,--no-as-needed", "-L.", "-lneverthere", &loader]);
     std::fs::remove_file(app.join("libneverthere.so")).unwrap();
     let modulefile =
@@ -139,8 +140,8 @@ fn an_export_that_lacks_a_library_is_refused_unless_that_is_wanted() {
     assert_eq!(lacks[0]["need"], "libneverthere.so");
     let ran = verify(&env, &env.work().join("x.sif"));
     assert_eq!(ran.status, 5);
-    let program = format!("$ROOT/apps/broken/1/bin/broken");
-    assert_eq!(findings(&ran, "error"), [format!("library {program}: libneverthere.so")]);
+    let want = "library $ROOT/apps/broken/1/bin/broken: libneverthere.so";
+    assert_eq!(findings(&ran, "error"), [want]);
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn search_paths_of_every_kind_lead_where_the_loader_goes() {
         for (kind, tags) in [("old", old), ("new", new)] {
             for (place, rpath) in [
                 ("origin", "$ORIGIN/../lib".to_owned()),
-                ("both", format!("{shown}/app/lib:{shown}/c")),
+                ("both", format!("{shown}/c:{shown}/app/lib")),
                 ("last", format!("{shown}/none:$ORIGIN/../../deep/x/../../app/lib/")),
             ] {
                 let name = format!("app/bin/{middle}-{kind}-{place}");

@@ -1,0 +1,226 @@
+use super::*;
+use crate::base::Digest;
+use crate::base::Epoch;
+use crate::elf::look_at;
+use crate::elf::sample::Sample;
+use crate::rootfs::{Content, File, ImagePath, Metadata, Symlink};
+
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
+/// Files whose bytes are in the tree.
+struct Held<'a>(&'a Rootfs);
+
+impl Contents for Held<'_> {
+    fn look(&self, file: FileId) -> Look {
+        let Content::Bytes(bytes) = &self.0.file(file).content else { return Look::Other };
+        look_at(&bytes.as_slice())
+    }
+
+    fn bytes(&self, file: FileId, _limit: u64) -> Option<Vec<u8>> {
+        match &self.0.file(file).content {
+            Content::Bytes(bytes) => Some(bytes.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// A small image.
+struct Small {
+    rootfs: Rootfs,
+    environment: Variables,
+    modules: Vec<Module>,
+    omissions: Vec<Omission>,
+    bind_points: Vec<BindPoint>,
+    lost: BTreeSet<PathBuf>,
+}
+
+fn path(text: &str) -> ImagePath {
+    ImagePath::new(text.as_bytes()).unwrap()
+}
+
+impl Small {
+    /// With a loader whose own directory is `/lib64`, and a program that needs `liba.so.1`.
+    fn new() -> Self {
+        let metadata = Metadata { mode: 0o755, mtime: Epoch::GENERATED };
+        let mut small = Self {
+            rootfs: Rootfs::new(metadata),
+            environment: [("PATH".to_owned(), "/bin:/opt/bin".to_owned())].into(),
+            modules: Vec::new(),
+            omissions: Vec::new(),
+            bind_points: Vec::new(),
+            lost: BTreeSet::new(),
+        };
+        small.file(LOADER, b"\0/lib64/\0/usr/lib64/\0");
+        small.program("/bin/sh", &["liba.so.1"]);
+        small.library("/lib64/liba.so.1", &[]);
+        small
+    }
+
+    fn file(&mut self, at: &str, bytes: &[u8]) {
+        let metadata = Metadata { mode: 0o755, mtime: Epoch::GENERATED };
+        let content = Content::Bytes(bytes.to_vec());
+        let file = File { metadata, size: 0, content, reason: "t:".into() };
+        self.rootfs.add_file(&path(at), file).unwrap();
+    }
+
+    fn program(&mut self, at: &str, needed: &[&str]) {
+        let sample = Sample { interpreter: Some(LOADER), needed, ..Sample::default() };
+        self.file(at, &sample.bytes());
+    }
+
+    fn library(&mut self, at: &str, needed: &[&str]) {
+        let soname = at.rsplit('/').next();
+        self.file(at, &Sample { soname, needed, ..Sample::default() }.bytes());
+    }
+
+    fn link(&mut self, at: &str, target: &str) {
+        let (mtime, target) = (Epoch::GENERATED, target.as_bytes().to_vec());
+        self.rootfs.add_symlink(&path(at), Symlink { mtime, target, reason: "t:".into() }).unwrap();
+    }
+
+    /// The findings as `severity check path: need`.
+    fn findings(&self) -> Vec<String> {
+        let findings = audit(&Subject {
+            rootfs: &self.rootfs,
+            contents: &Held(&self.rootfs),
+            environment: &self.environment,
+            modules: &self.modules,
+            omissions: &self.omissions,
+            bind_points: &self.bind_points,
+            lost: &self.lost,
+            interrupt: &Interrupt::default(),
+        });
+        let shown =
+            |f: Finding| format!("{:?} {:?} {}: {}", f.severity, f.check, f.path.display(), f.need);
+        findings.unwrap().into_iter().map(shown).collect()
+    }
+}
+
+#[test]
+fn a_complete_image_has_no_findings() {
+    let mut small = Small::new();
+    small.file("/bin/script", b"#!/bin/sh -e\n");
+    small.link("/usr/bin/env", "/bin/sh");
+    small.file("/bin/other", b"#!/usr/bin/env -S sh -x\n");
+    small.link("/usr/lib/up", "../../bin");
+    assert_eq!(small.findings(), [""; 0]);
+}
+
+#[test]
+fn what_a_program_lacks_is_an_error_unless_it_was_left_out_or_is_a_driver() {
+    let mut small = Small::new();
+    small.program("/bin/x", &["liba.so.1", "libnone.so", "libcuda.so.1", "libout.so"]);
+    let reason = crate::closure::LEFT_OUT_ON_REQUEST.to_owned();
+    small.omissions = vec![Omission { path: "/lib64/libout.so".into(), reason }];
+    let want = [
+        "Error Library /bin/x: libnone.so",
+        "Warning Library /bin/x: libout.so",
+        "Expected Library /bin/x: libcuda.so.1",
+    ];
+    assert_eq!(small.findings(), want);
+}
+
+#[test]
+fn a_program_needs_its_loader_and_one_for_another_machine_does_not() {
+    let mut small = Small::new();
+    let gone = Sample { interpreter: Some("/none/ld.so"), ..Sample::default() };
+    small.file("/bin/x", &gone.bytes());
+    small.file("/bin/y", &Sample { is_32_bit: true, is_big_endian: true, ..gone }.bytes());
+    let want = ["Error Interpreter /bin/x: /none/ld.so", "Warning Interpreter /bin/y: /none/ld.so"];
+    assert_eq!(small.findings(), want);
+}
+
+#[test]
+fn a_plug_in_may_rely_on_what_its_program_has_loaded() {
+    let mut small = Small::new();
+    small.library("/app/lib/libown.so", &[]);
+    small.library("/app/plugins/one.so", &["libown.so", "liba.so.1"]);
+    assert_eq!(small.findings(), [""; 0]);
+    small.library("/app/plugins/two.so", &["libnone.so"]);
+    assert_eq!(small.findings(), ["Error Library /app/plugins/two.so: libnone.so"]);
+}
+
+#[test]
+fn what_the_list_has_and_the_image_has_not_is_named_with_who_needs_it() {
+    let mut small = Small::new();
+    small.program("/bin/x", &["libb.so.1"]);
+    // a link is there, what it leads to is not; another one by that name would be found later
+    small.link("/lib64/libb.so.1", "libb.so.1.2");
+    small.library("/usr/lib64/libb.so.1", &[]);
+    small.file("/bin/script", b"#!/opt/bin/interpreter\n");
+    small.file("/bin/other", b"#!/bin/env tool\n");
+    small.program("/bin/env", &[]);
+    small.lost =
+        ["/lib64/libb.so.1.2", "/opt/bin/interpreter", "/opt/bin/tool"].map(PathBuf::from).into();
+    let want = [
+        "Error Script /bin/other: tool",
+        "Error Script /bin/script: /opt/bin/interpreter",
+        "Error Library /bin/x: libb.so.1",
+        "Error Link /lib64/libb.so.1: libb.so.1.2",
+    ];
+    assert_eq!(small.findings(), want);
+}
+
+#[test]
+fn what_never_was_there_is_a_warning() {
+    let mut small = Small::new();
+    small.file("/bin/a", b"#!/usr/bin/ruby\n");
+    small.file("/bin/b", b"#!relative\n");
+    small.file("/bin/c", b"\x7fELF\x02\x01\x01cut");
+    small.file("/bin/d", format!("#!/{}\n", "x".repeat(1 << 20)).as_bytes());
+    small.link("/bin/e", "loop");
+    small.link("/bin/loop", "e");
+    small.environment.insert("EBROOTX".to_owned(), "/opt/none".to_owned());
+    small.file("/opt/x.pth", b"/opt/gone\nimport os\n");
+    let found = small.findings();
+    assert_eq!(found.len(), 8, "{found:#?}");
+    assert!(found.iter().all(|text| text.starts_with("Warning ")), "{found:#?}");
+}
+
+#[test]
+fn modules_have_their_file_and_what_they_depend_on() {
+    let mut small = Small::new();
+    small.modules = vec![Module {
+        name: "app/1".to_owned(),
+        modulefile: "/m/app/1.lua".into(),
+        prefixes: vec!["/opt/app".into()],
+        dependencies: vec!["lib/1".to_owned()],
+    }];
+    let want = [
+        "Error Module /m/app/1.lua: /m/app/1.lua",
+        "Warning Module /m/app/1.lua: lib/1",
+        "Warning Module /opt/app: /opt/app",
+    ];
+    assert_eq!(small.findings(), want);
+}
+
+#[test]
+fn a_list_is_compared_in_both_directions() {
+    let digest = Digest::of(b"x");
+    let line = |path: &str| {
+        format!("{{\"path\":\"{path}\",\"size\":1,\"sha256\":\"{digest}\",\"reason\":\"t:x\"}}\n")
+    };
+    let text = [
+        line("/a"),
+        line("/gone"),
+        "{\"path\":\"/l\",\"target\":\"a\",\"reason\":\"\"}\n".to_owned(),
+    ]
+    .concat();
+    let listing = Listing::parse(text.as_bytes()).unwrap();
+    assert_eq!(listing.reason(Path::new("/a")), Some("t:x"));
+    let mut small = Small::new();
+    small.rootfs = Rootfs::new(Metadata { mode: 0o755, mtime: Epoch::GENERATED });
+    small.file("/a", b"x");
+    small.link("/l", "a");
+    let (findings, lost) = listing.compare(&small.rootfs, |_| Ok((1, digest)));
+    assert_eq!(findings.len(), 1);
+    assert_eq!(lost, [PathBuf::from("/gone")].into());
+    small.file("/added", b"x");
+    let (findings, _) = listing.compare(&small.rootfs, |_| Ok((1, Digest::of(b"y"))));
+    let paths: Vec<_> = findings.iter().map(|f| f.path.to_str().unwrap()).collect();
+    assert_eq!(paths, ["/a", "/added", "/gone"]);
+    for bad in ["{}", "{\"path\":\"/a\"}", "[", "{\"path_hex\":\"2f6\",\"kind\":\"fifo\"}"] {
+        assert!(Listing::parse(bad.as_bytes()).is_err(), "{bad}");
+    }
+    assert!(Listing::parse([line("/a"), line("/a")].concat().as_bytes()).is_err(), "twice");
+}
