@@ -156,7 +156,7 @@ impl<'a, 's> Image<'a, 's> {
                 lacks.push(lack(self.missing(loader, &process, program, missing)));
             }
         }
-        for finding in self.versions(&process, None) {
+        for finding in versions(&process, None) {
             lacks.push(lack(finding));
         }
         let paths = process.objects.into_iter().skip(1);
@@ -189,7 +189,7 @@ impl<'a, 's> Image<'a, 's> {
                 lacks.push(lack(self.missing(loader, &process, library, missing)));
             }
         }
-        lacks.extend(self.versions(&process, Some(&self.names)).into_iter().map(lack));
+        lacks.extend(versions(&process, Some(&self.names)).into_iter().map(lack));
         lacks
     }
 
@@ -252,41 +252,40 @@ impl<'a, 's> Image<'a, 's> {
         let what = format!("the library `{name}` is in none of the {directories} places searched");
         finding(Severity::Error, what, MEND_MISSING)
     }
+}
 
-    /// The versions that libraries of `process` have to define and do not. Where something else of
-    /// that name may be there before, `known` says what it defines.
-    fn versions(
-        &self,
-        process: &Process,
-        known: Option<&BTreeMap<OsString, BTreeSet<OsString>>>,
-    ) -> Vec<Finding> {
-        let mut providers: BTreeMap<&OsStr, &Object> = BTreeMap::new();
-        for object in &process.objects {
-            let names = [object.facts.soname.as_deref(), object.path.file_name()];
-            for name in names.into_iter().flatten() {
-                providers.entry(name).or_insert(object);
-            }
+/// The versions that libraries of `process` have to define and do not. Where something else of
+/// that name may be there before, `known` says what it defines.
+fn versions(
+    process: &Process,
+    known: Option<&BTreeMap<OsString, BTreeSet<OsString>>>,
+) -> Vec<Finding> {
+    let mut providers: BTreeMap<&OsStr, &Object> = BTreeMap::new();
+    for object in &process.objects {
+        let names = [object.facts.soname.as_deref(), object.path.file_name()];
+        for name in names.into_iter().flatten() {
+            providers.entry(name).or_insert(object);
         }
-        let mut findings = Vec::new();
-        for object in &process.objects {
-            for need in &object.facts.needed_versions {
-                let Some(provider) = providers.get(&*need.library) else { continue };
-                let defined = &provider.facts.defined_versions;
-                // of a library without any version the loader takes what it gets
-                if defined.is_empty() {
+    }
+    let mut findings = Vec::new();
+    for object in &process.objects {
+        for need in &object.facts.needed_versions {
+            let Some(provider) = providers.get(&*need.library) else { continue };
+            let defined = &provider.facts.defined_versions;
+            // of a library without any version the loader takes what it gets
+            if defined.is_empty() {
+                continue;
+            }
+            for version in need.versions.iter().filter(|version| !defined.contains(version)) {
+                let elsewhere = known.and_then(|known| known.get(&need.library));
+                if elsewhere.is_some_and(|elsewhere| elsewhere.contains(version)) {
                     continue;
                 }
-                for version in need.versions.iter().filter(|version| !defined.contains(version)) {
-                    let elsewhere = known.and_then(|known| known.get(&need.library));
-                    if elsewhere.is_some_and(|elsewhere| elsewhere.contains(version)) {
-                        continue;
-                    }
-                    findings.push(no_version(object, provider, &need.library, version));
-                }
+                findings.push(no_version(object, provider, &need.library, version));
             }
         }
-        findings
     }
+    findings
 }
 
 fn no_version(object: &Object, provider: &Object, library: &OsStr, version: &OsStr) -> Finding {

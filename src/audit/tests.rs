@@ -70,7 +70,7 @@ impl Small {
 
     fn library(&mut self, at: &str, needed: &[&str]) {
         let soname = at.rsplit('/').next();
-        self.file(at, &Sample { soname, needed, ..Sample::default() }.bytes());
+        self.file(at, &Sample { needed, soname, ..Sample::default() }.bytes());
     }
 
     fn link(&mut self, at: &str, target: &str) {

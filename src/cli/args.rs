@@ -93,6 +93,7 @@ pub(super) enum When {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Container {
     /// Modules to load into a clean session instead of the loaded ones
     #[arg(value_name = "MODULE")]

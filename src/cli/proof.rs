@@ -1,6 +1,7 @@
 //! The proof of completeness before an image is written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use super::beneath::Foundation;
@@ -75,7 +76,7 @@ impl ReadAt for Range<'_> {
         let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let count = left.min(buffer.len());
         let buffer = buffer.get_mut(..count).unwrap_or_default();
-        std::os::unix::fs::FileExt::read_at(&*self.part.file, buffer, self.part.start + offset)
+        ReadAt::read_at(&*self.part.file, buffer, self.part.start + offset)
     }
 }
 
@@ -100,8 +101,7 @@ impl Contents for Planned<'_> {
             Content::Bytes(bytes) => Some(bytes.clone()),
             Content::Part(part) => {
                 let mut bytes = vec![0; usize::try_from(file.size).ok()?];
-                let read = std::os::unix::fs::FileExt::read_exact_at;
-                read(&*part.file, &mut bytes, part.start).ok()?;
+                part.file.read_exact_at(&mut bytes, part.start).ok()?;
                 Some(bytes)
             }
             Content::Kept => self.kept.loaders.get(&id).cloned(),
@@ -186,10 +186,10 @@ pub(super) const fn severity(severity: Severity) -> &'static str {
 /// A finding on one line.
 pub(super) fn sentence(finding: &Finding) -> String {
     let path = finding.path.to_string_lossy();
-    let mut line = format!("`{}`: {}", Escaped(&path), Escaped(&finding.what));
-    if !finding.needed_by.is_empty() {
-        let users: Vec<_> = finding.needed_by.iter().map(|path| path.to_string_lossy()).collect();
-        line.push_str(&format!(" (needed by {})", Escaped(&users.join(", "))));
+    let line = format!("`{}`: {}", Escaped(&path), Escaped(&finding.what));
+    if finding.needed_by.is_empty() {
+        return line;
     }
-    line
+    let users: Vec<_> = finding.needed_by.iter().map(|path| path.to_string_lossy()).collect();
+    format!("{line} (needed by {})", Escaped(&users.join(", ")))
 }

@@ -121,10 +121,10 @@ fn find(image: &Image, words: &Verify, interrupt: &Interrupt) -> anyhow::Result<
             findings.push(damaged("/.module-export/env.json", &error));
             Variables::new()
         });
-    let list = document("/.module-export/files.jsonl", LIST_BYTES)
+    let listing = document("/.module-export/files.jsonl", LIST_BYTES)
         .and_then(|text| Ok(Listing::parse(&text)?))
         .map_err(|error| findings.push(damaged("/.module-export/files.jsonl", &error)));
-    let tree = tree(image, list.as_ref().ok())?;
+    let tree = tree(image, listing.as_ref().ok())?;
     findings.extend(tree.findings);
     let jobs = words.jobs.map_or_else(default_jobs, NonZeroUsize::get);
     let opener = image.opener()?;
@@ -135,7 +135,7 @@ fn find(image: &Image, words: &Verify, interrupt: &Interrupt) -> anyhow::Result<
         None => Err("it was not read".to_owned()),
     };
     let (differences, lost) =
-        list.as_ref().map(|list| list.compare(&tree.rootfs, digest)).unwrap_or_default();
+        listing.as_ref().map(|listing| listing.compare(&tree.rootfs, digest)).unwrap_or_default();
     findings.extend(differences);
     findings.extend(audit::audit(&Subject {
         rootfs: &tree.rootfs,
