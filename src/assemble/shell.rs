@@ -67,7 +67,10 @@ fn found<'a>(rootfs: &'a Rootfs, path: &Path) -> Option<&'a Content> {
 fn why(path: &Path, layer: Option<&Path>, omissions: &[Omission]) -> String {
     let below = path.strip_prefix("/").unwrap_or(path);
     let in_layer = layer.map(|layer| layer.join(below));
-    let places = [Some(path.to_owned()), std::fs::canonicalize(path).ok(), in_layer];
+    // what is left out may be a link itself
+    let parent = path.parent().and_then(|parent| std::fs::canonicalize(parent).ok());
+    let link = parent.zip(path.file_name()).map(|(parent, name)| parent.join(name));
+    let places = [Some(path.to_owned()), std::fs::canonicalize(path).ok(), link, in_layer];
     let of_place = |omission: &&Omission| {
         let names_it = !path.is_absolute() && omission.path.file_name() == Some(path.as_os_str());
         names_it || places.iter().flatten().any(|place| place.starts_with(&omission.path))

@@ -50,6 +50,7 @@ impl Small {
             bind_points: Vec::new(),
             lost: BTreeSet::new(),
         };
+        small.rootfs.add_directory(&path("/opt/bin"), metadata).unwrap();
         small.file(LOADER, b"\0/lib64/\0/usr/lib64/\0");
         small.program("/bin/sh", &["liba.so.1"]);
         small.library("/lib64/liba.so.1", &[]);
