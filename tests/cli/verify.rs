@@ -202,7 +202,8 @@ fn needs(files: &[PathBuf], loader: &str) -> BTreeMap<PathBuf, PathBuf> {
 
 /// Where `path` leads in the tree in `image`; its last link is followed only if `to_the_end`.
 fn follow(image: &Path, path: &Path, to_the_end: bool) -> PathBuf {
-    let mut todo: Vec<PathBuf> = path.iter().skip(1).rev().map(PathBuf::from).collect();
+    let mut todo: Vec<PathBuf> =
+        path.strip_prefix("/").unwrap().iter().rev().map(PathBuf::from).collect();
     let mut at = PathBuf::from("/");
     while let Some(name) = todo.pop() {
         if name == Path::new("..") {
