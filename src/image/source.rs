@@ -28,8 +28,9 @@ const READER_STACK_BYTES: usize = 256 * 1024;
 /// Small files that are read and handed on together.
 const BATCH_FILES: usize = 16;
 
-/// Bytes that are hashed in one way before they are hashed in the other.
-const HASHED_BYTES: usize = 16 * 1024;
+/// Bytes that are hashed in one way before they are hashed in the other: a block of both, so that
+/// the processor works on both at a time.
+const HASHED_BYTES: usize = 64;
 
 /// A content hash: SHA-256, or BLAKE3 where nobody asked for SHA-256.
 pub(super) type Hash = [u8; 32];
@@ -449,7 +450,6 @@ impl Hasher {
     pub(super) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Digests(both) => {
-                // part by part, so that the second finds it in the nearest cache
                 for part in bytes.chunks(HASHED_BYTES) {
                     both.0.update(part);
                     both.1.update(part);
