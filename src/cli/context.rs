@@ -44,7 +44,10 @@ impl Context {
         for signal in
             [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
         {
-            signal_hook::flag::register(signal, interrupt.flag())
+            // a second one ends us at once, should a file system not answer; registered first, so
+            // that it looks at the flag before the other sets it
+            signal_hook::flag::register_conditional_default(signal, interrupt.flag())
+                .and_then(|_| signal_hook::flag::register(signal, interrupt.flag()))
                 .context("cannot watch for signals")?;
         }
         Ok(Self {

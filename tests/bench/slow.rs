@@ -145,8 +145,11 @@ impl Slow {
             FileType::Directory
         } else if found.is_symlink() {
             FileType::Symlink
-        } else {
+        } else if found.is_file() {
             FileType::RegularFile
+        } else {
+            // nobody opens those here
+            FileType::Socket
         };
         Ok(FileAttr {
             ino: self.state.lock().unwrap().number(path),
