@@ -28,6 +28,9 @@ pub(super) struct DirectoryOutput {
     lock: Option<File>,
     path: PathBuf,
     replace: bool,
+    /// Keeps others from a layout that is added to: its index is read and written, and what one run
+    /// takes back, another must not have found.
+    _layout: Option<File>,
 }
 
 impl DirectoryOutput {
@@ -35,10 +38,13 @@ impl DirectoryOutput {
     pub(super) fn begin(path: PathBuf, replace: bool, tag: Option<&str>) -> anyhow::Result<Self> {
         remove_stale(parent(&path));
         if path.symlink_metadata().is_ok() {
-            let tags = if tag.is_some() && path.is_dir() { oci::tags(&path)? } else { None };
+            let is_layout = tag.is_some() && path.join("oci-layout").is_file();
+            let layout = if is_layout { Some(lock_layout(&path)?) } else { None };
+            let tags = if is_layout { oci::tags(&path)? } else { None };
             match (tags, tag) {
                 (Some(tags), Some(tag)) if replace || !tags.iter().any(|there| there == tag) => {
-                    return Ok(Self { build: path.clone(), lock: None, path, replace });
+                    let build = path.clone();
+                    return Ok(Self { build, lock: None, path, replace, _layout: layout });
                 }
                 _ if !replace => return Err(Failure::NameTaken(path).into()),
                 _ => check_replaceable(&path)?,
@@ -51,7 +57,7 @@ impl DirectoryOutput {
         let lock = File::open(made.path()).at("open", made.path())?;
         // without locks (some network file systems) a killed run's directory stays
         let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
-        Ok(Self { build: made.keep(), lock: Some(lock), path, replace })
+        Ok(Self { build: made.keep(), lock: Some(lock), path, replace, _layout: None })
     }
 
     /// The directory to fill.
@@ -105,6 +111,22 @@ impl Drop for DirectoryOutput {
             let _ = scratch::remove_tree(&self.build);
         }
     }
+}
+
+/// Waits until nobody else adds to the layout at `path`, and takes away what a killed run left in
+/// it. Where the file system has no locks there is none, and nothing is taken away.
+fn lock_layout(path: &Path) -> anyhow::Result<File> {
+    let lock = File::open(path).at("open", path)?;
+    if flock(&lock, FlockOperation::LockExclusive).is_err() {
+        return Ok(lock);
+    }
+    for name in sorted_dir(path).unwrap_or_default() {
+        if name.to_str().is_some_and(|name| name.starts_with(oci::UNFINISHED)) {
+            // somebody else's: not ours to remove, and then it fails
+            let _ = std::fs::remove_file(path.join(name));
+        }
+    }
+    Ok(lock)
 }
 
 /// `--force` removes what this tool wrote, and nothing else that happens to have the name.
@@ -207,5 +229,18 @@ mod tests {
             assert_eq!(output.is_ok(), fits, "{tag}");
             assert!(output.is_err() || output.unwrap().build() == path);
         }
+        let left = path.join(format!("{}dead", oci::UNFINISHED));
+        std::fs::write(&left, "half a blob").unwrap();
+        let first = DirectoryOutput::begin(path.clone(), false, Some("2")).unwrap();
+        assert!(!left.exists());
+        let second = std::thread::spawn({
+            let path = path.clone();
+            move || DirectoryOutput::begin(path, false, Some("2")).is_err()
+        });
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(!second.is_finished(), "it waits for the first");
+        std::fs::write(path.join("index.json"), index.replace("\"1\"", "\"2\"")).unwrap();
+        first.commit().unwrap();
+        assert!(second.join().unwrap(), "the tag has been taken meanwhile");
     }
 }

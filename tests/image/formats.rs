@@ -338,6 +338,30 @@ fn a_layout_is_added_to_and_keeps_what_it_has() {
 }
 
 #[test]
+fn a_damaged_blob_of_a_layout_is_written_anew() {
+    let work = tempfile::tempdir().unwrap();
+    let image = work.path().join("image");
+    let (rootfs, documents) = layered();
+    let options = options(Format::Oci, 2);
+    let write = || try_write(&image, &rootfs, Format::Oci, &options, &documents).unwrap();
+    write();
+    let blobs = image.join("blobs/sha256");
+    let all = || -> BTreeMap<PathBuf, Vec<u8>> {
+        let paths = fs::read_dir(&blobs).unwrap().map(|entry| entry.unwrap().path());
+        paths.map(|path| (path.clone(), fs::read(&path).unwrap())).collect()
+    };
+    let whole = all();
+    for (path, bytes) in &whole {
+        // one is cut, in another a byte differs
+        for damaged in [&bytes[..bytes.len() / 2], &[&[!bytes[0]], &bytes[1..]].concat()] {
+            fs::write(path, damaged).unwrap();
+            write();
+            assert!(all() == whole, "{}", path.display());
+        }
+    }
+}
+
+#[test]
 fn a_failed_export_leaves_a_layout_as_it_was() {
     let work = tempfile::tempdir().unwrap();
     let image = work.path().join("image");

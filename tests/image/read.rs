@@ -331,6 +331,16 @@ fn what_is_no_image_is_refused_in_words() {
     }
     let error = Image::open(work.path()).unwrap_err().to_string();
     assert!(error.contains("neither an image-layout nor a root file system"), "{error}");
+    let fifo = work.path().join("fifo");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    fs::write(work.path().join("oci-layout"), "{}").unwrap();
+    for waits in [fifo.clone(), work.path().to_owned()] {
+        // a layout whose index nobody writes
+        let _ = std::os::unix::fs::symlink("fifo", work.path().join("index.json"));
+        let error = Image::open(&waits).unwrap_err().to_string();
+        assert!(error.contains("it is not a regular file"), "{error}");
+    }
     let error = Image::open(&work.path().join("none")).unwrap_err().to_string();
     assert!(error.starts_with("cannot open `"), "{error}");
 }

@@ -1,14 +1,19 @@
 //! Where blobs go: a directory, or a tar archive that is written in one pass.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{BufRead as _, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+use sha2::Digest as _;
 
 use crate::base::fs::PathContext as _;
 use crate::base::{Digest, Epoch};
 use crate::image::ImageError;
 use crate::image::tar::{BLOCK_BYTES, Entry, EntryKind, encode};
 use crate::rootfs::Metadata;
+
+/// What the names of unfinished files begin with.
+pub const UNFINISHED: &str = ".part-";
 
 /// A file of an archive or directory that is named after its own digest.
 pub(super) type NameOf = fn(Digest) -> String;
@@ -68,7 +73,7 @@ impl<'a> Layout<'a> {
         match self {
             Self::Directory { top, added } => {
                 let part = tempfile::Builder::new()
-                    .prefix(".part-")
+                    .prefix(UNFINISHED)
                     .tempfile_in(*top)
                     .at("make a file in", top)?;
                 let mut out = std::io::BufWriter::with_capacity(1 << 20, part.as_file());
@@ -76,11 +81,15 @@ impl<'a> Layout<'a> {
                 out.flush().map_err(ImageError::Write)?;
                 drop(out);
                 let path = top.join(name_of(done.1));
-                if path.is_file() {
-                    return Ok(done); // of that digest: the same
+                let is_there = path.symlink_metadata().is_ok();
+                if is_there && is_intact(&path, done.0, done.1) {
+                    return Ok(done);
                 }
                 keep(part, &path)?;
-                added.push(path);
+                // in place of a damaged one, to which other images refer
+                if !is_there {
+                    added.push(path);
+                }
                 Ok(done)
             }
             Self::Archive { out, time } => {
@@ -116,7 +125,7 @@ impl<'a> Layout<'a> {
         match self {
             Self::Directory { top, .. } => {
                 let part = tempfile::Builder::new()
-                    .prefix(".part-")
+                    .prefix(UNFINISHED)
                     .tempfile_in(*top)
                     .at("make a file in", top)?;
                 part.as_file().write_all(bytes).map_err(ImageError::Write)?;
@@ -152,6 +161,29 @@ impl<'a> Layout<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether the file at `path` has this size and digest: nobody knows what became of it since it
+/// was written.
+fn is_intact(path: &Path, size: u64, digest: Digest) -> bool {
+    let found = path.symlink_metadata();
+    if !found.is_ok_and(|found| found.is_file() && found.len() == size) {
+        return false;
+    }
+    let mut hasher = sha2::Sha256::default();
+    let read = File::open(path).and_then(|file| {
+        let mut file = std::io::BufReader::with_capacity(1 << 20, file);
+        loop {
+            let bytes = file.fill_buf()?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            hasher.update(bytes);
+            let count = bytes.len();
+            file.consume(count);
+        }
+    });
+    read.is_ok() && Digest::from_bytes(hasher.finalize().into()) == digest
 }
 
 /// Gives a finished file its name, for everyone to read.

@@ -18,6 +18,7 @@ pub(super) use self::documents::REF_NAME;
 pub use self::kept::{KeptImage, KeptLayer};
 pub use self::layers::LayerPlan;
 use self::layout::Layout;
+pub use self::layout::UNFINISHED;
 use super::sif::Architecture;
 use super::tar::{Select, StreamOptions, StreamWritten, survey, write_stream};
 use super::{FileDigest, Identifier, ImageError, LateContents, Watch};

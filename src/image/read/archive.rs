@@ -42,7 +42,7 @@ pub(super) fn read_layout(top: &Path, choice: &Choice) -> Result<Layered, ImageE
 /// # Errors
 /// As [`read_layout`].
 pub(super) fn read_archive(path: &Path, choice: &Choice) -> Result<Layered, ImageError> {
-    let file = File::open(path).at("open", path)?;
+    let file = super::source::open(path)?;
     let (file, _) = plain(path, file, u64::MAX, choice.scratch)?;
     let store = Store::archive(path, file)?;
     if let Some(described) = described::find(&store, choice)? {
@@ -103,7 +103,7 @@ pub(in crate::image) enum Packing {
 /// Whether `path` begins as a tar stream does, compressed or not.
 pub(super) fn is_archive(path: &Path) -> Result<bool, ImageError> {
     let mut start = Vec::new();
-    let file = File::open(path).at("open", path)?;
+    let file = super::source::open(path)?;
     file.take(262).read_to_end(&mut start).at("read", path)?;
     Ok(start.starts_with(&GZIP)
         || start.starts_with(&ZSTD)

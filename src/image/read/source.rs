@@ -1,7 +1,7 @@
 //! The bytes of an image, of which nothing is believed.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::base::fs::PathContext as _;
@@ -19,13 +19,9 @@ pub(super) struct Source {
 impl Source {
     /// All of the file at `path`.
     pub(super) fn open(path: &Path) -> Result<Self, ImageError> {
-        let file = File::open(path).at("open", path)?;
+        let file = open(path)?;
         let found = file.metadata().at("read", path)?;
-        let source = Self { file, path: path.to_owned(), start: 0, length: found.len() };
-        if !found.is_file() {
-            return Err(source.broken("it is not a regular file"));
-        }
-        Ok(source)
+        Ok(Self { file, path: path.to_owned(), start: 0, length: found.len() })
     }
 
     /// The same bytes once more.
@@ -86,6 +82,19 @@ impl Source {
     pub(super) fn broken(&self, what: &str) -> ImageError {
         ImageError::Malformed { path: self.path.clone(), what: what.to_owned() }
     }
+}
+
+/// Opens the image, or part of one, at `path`, without waiting should it be a FIFO.
+pub(super) fn open(path: &Path) -> Result<File, ImageError> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let mut options = File::options();
+    let options = options.read(true).custom_flags(flags.bits().cast_signed());
+    let file = options.open(path).at("open", path)?;
+    if file.metadata().at("read", path)?.is_file() {
+        return Ok(file);
+    }
+    let what = "it is not a regular file".to_owned();
+    Err(ImageError::Malformed { path: path.to_owned(), what })
 }
 
 /// Little-endian numbers from a run of bytes; zero past its end, which callers rule out by length.

@@ -122,14 +122,13 @@ impl Store {
         match self {
             Self::Layout(top) => {
                 let path = top.join(name);
-                let file = match File::open(&path) {
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                    file => file.at("open", &path)?,
-                };
-                let found = file.metadata().at("read", &path)?;
-                if !found.is_file() {
-                    return Err(broken(&path, "it is not a regular file"));
+                if let Err(error) = path.metadata()
+                    && error.kind() == std::io::ErrorKind::NotFound
+                {
+                    return Ok(None);
                 }
+                let file = super::source::open(&path)?;
+                let found = file.metadata().at("read", &path)?;
                 let path = Arc::from(path);
                 Ok(Some(Extent { file: Arc::new(file), path, start: 0, size: found.len() }))
             }

@@ -1,7 +1,7 @@
 //! A root file system held in memory, its contents left where they are: what a directory or the
 //! layers of an archive make.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -72,6 +72,8 @@ pub(super) struct Tree {
     /// Names of the host that were passed over, as they cannot be read.
     unreadable: Vec<PathBuf>,
     layer: usize,
+    /// Directories of which this layer hides what lower ones have.
+    hidden: BTreeSet<Vec<u8>>,
 }
 
 impl Tree {
@@ -88,6 +90,7 @@ impl Tree {
             files: Vec::new(),
             unreadable: Vec::new(),
             layer: 0,
+            hidden: BTreeSet::new(),
         }
     }
 
@@ -122,6 +125,7 @@ impl Tree {
     /// Begins the next layer.
     pub(super) fn next_layer(&mut self) {
         self.layer += 1;
+        self.hidden.clear();
     }
 
     /// Number of inodes.
@@ -188,7 +192,13 @@ impl Tree {
     }
 
     /// Takes away what lower layers have at `path`.
+    ///
+    /// # Errors
+    /// As [`Tree::put`]; a whiteout of nothing, or of the directory that it is in.
     pub(super) fn white_out(&mut self, path: &[u8]) -> Result<(), ImageError> {
+        if matches!(path.rsplit(|byte| *byte == b'/').next(), Some(b"" | b"." | b"..")) {
+            return Err(self.broken("a whiteout that names no entry"));
+        }
         let key = self.place_of(path)?;
         if self.is_lower(&key) {
             self.remove(&key);
@@ -199,6 +209,10 @@ impl Tree {
     /// Takes away what lower layers have in the directory at `path`.
     pub(super) fn hide_lower(&mut self, path: &[u8]) -> Result<(), ImageError> {
         let key = self.place_of(path)?;
+        // said once more, it hides nothing more
+        if !self.hidden.insert(key.clone()) {
+            return Ok(());
+        }
         for below in self.below(&key) {
             if self.is_lower(&below) {
                 self.unname(&below);
@@ -348,7 +362,7 @@ impl Tree {
         let opened;
         let (path, file, start): (&Path, &File, u64) = match place {
             Place::Host(path) => {
-                opened = File::open(path).at("open", path)?;
+                opened = super::source::open(path)?;
                 (path, &opened, 0)
             }
             Place::Part(number, start) => {
@@ -430,6 +444,9 @@ mod tests {
         tree.put(b"b/new", IMPLIED, file()).unwrap();
         tree.hide_lower(b"b").unwrap();
         tree.white_out(b"a/2").unwrap();
+        for nothing in ["a/", "a/.", "a/..", ""] {
+            assert!(tree.white_out(nothing.as_bytes()).is_err(), "{nothing}");
+        }
         tree.white_out(b"never/there").unwrap();
         tree.put(b"c", IMPLIED, Kind::Directory).unwrap();
         assert_eq!(names(&tree), ["", "/a", "/a/1", "/b", "/b/new", "/c", "/never"]);
