@@ -140,6 +140,8 @@ pub(super) struct Container {
     /// Directory for scratch; given explicitly, the image is built there and then moved
     #[arg(long, value_name = "DIR")]
     pub(super) tmpdir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) caching: CacheFlags,
     /// File or directory to add; repeatable
     #[arg(long, value_name = "PATH")]
     pub(super) include: Vec<PathBuf>,
@@ -166,6 +168,23 @@ pub(super) struct Container {
     pub(super) evaluation: EvaluationFlags,
     #[command(flatten)]
     pub(super) talk: Talk,
+}
+
+/// Whether what earlier exports compressed is used.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct CacheFlags {
+    /// Directory of compressed blocks and layers of earlier exports, of which at most 10 GiB or half
+    /// of what is free are kept [default: `$MODULE_EXPORT_CACHE`, else none]
+    ///
+    /// What is in it already is neither read nor compressed; the image is the same.
+    #[arg(long, value_name = "DIR")]
+    pub(super) cache: Option<PathBuf>,
+    /// Use no cache
+    #[arg(long, conflicts_with = "cache")]
+    pub(super) no_cache: bool,
+    /// Read and compress everything, and compare it with what the cache has
+    #[arg(long, conflicts_with = "no_cache")]
+    pub(super) cache_verify: bool,
 }
 
 /// What lies under the modules.

@@ -23,6 +23,9 @@ pub(super) struct Config {
     /// As `--jobs`.
     #[serde(default)]
     pub(super) jobs: Option<std::num::NonZeroUsize>,
+    /// As `--cache`: an absolute path.
+    #[serde(default, deserialize_with = "absolute")]
+    pub(super) cache: Option<PathBuf>,
 }
 
 /// One name, or several.
@@ -54,6 +57,7 @@ impl Config {
             author: user.author.or(site.author),
             compression: user.compression.or(site.compression),
             jobs: user.jobs.or(site.jobs),
+            cache: user.cache.or(site.cache),
         })
     }
 
@@ -81,6 +85,15 @@ fn compression<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Compression
     String::deserialize(input)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
+/// A path that means the same wherever the tool is called.
+fn absolute<'de, D: Deserializer<'de>>(input: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(input)?;
+    if path.is_absolute() {
+        return Ok(Some(path));
+    }
+    Err(serde::de::Error::custom("`cache` is not an absolute path"))
+}
+
 fn user_file(environment: &Variables) -> Option<PathBuf> {
     let set = |name: &str| {
         environment.get(name).filter(|value| value.starts_with('/')).map(PathBuf::from)
@@ -106,6 +119,7 @@ mod tests {
             ("jobs = 0", "line 1: invalid value"),
             ("compression = 'x'", "line 1: `x` is no compression"),
             ("author = 'A", "line 1: "),
+            ("cache = 'there'", "line 1: `cache` is not an absolute path"),
         ] {
             let error = wrong(Path::new("/c.toml"), text, &parse(text).unwrap_err()).to_string();
             assert!(error.contains(said), "{error}");

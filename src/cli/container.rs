@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::args::{BaseName, Container};
 use super::beneath::{self, Foundation};
 use super::bytecode;
+use super::caching::Caching;
 use super::config::Config;
 use super::context::Context;
 use super::diagnose::Failure;
@@ -42,6 +43,7 @@ struct Plan {
     jobs: NonZeroUsize,
     epoch: Option<Epoch>,
     include: Vec<PathBuf>,
+    caching: Option<Caching>,
 }
 
 /// Freezes the session into an image, and says what became of it.
@@ -109,8 +111,13 @@ pub(super) fn export(
         terminal,
         &context.interrupt,
     )?;
-    let (written, identifier) =
-        write(context, words, &plan, (&assembled, foundation), &mut output, terminal)?;
+    let written = write(context, words, &plan, (&assembled, foundation), &mut output, terminal);
+    // what a failed export compressed is of use to the next one
+    if let Some(caching) = &plan.caching {
+        caching.finish();
+        warnings.extend(caching.warnings());
+    }
+    let (written, identifier) = written?;
     let path = output.commit()?;
     let (files, content_bytes) = totals(&assembled);
     Ok(Report {
@@ -123,6 +130,7 @@ pub(super) fn export(
         identifier,
         files,
         content_bytes,
+        cache: plan.caching.as_ref().and_then(Caching::report),
         seconds: started.elapsed().as_secs_f64(),
         manifest: assembled.manifest,
         warnings,
@@ -143,6 +151,7 @@ fn plan(context: &Context, words: &Container) -> anyhow::Result<Plan> {
         None => date,
     };
     Ok(Plan {
+        caching: Caching::open(context, &words.caching, &config)?,
         authors: authors(context, words, &config)?,
         name: words.name.as_deref().map(file_name).transpose()?,
         version,
@@ -375,6 +384,7 @@ fn write(
     let squashfs = SquashfsOptions {
         compression: plan.compression,
         jobs: plan.jobs,
+        cache: plan.caching.as_ref().and_then(Caching::cache),
         ..SquashfsOptions::default()
     };
     let sif = SifOptions {

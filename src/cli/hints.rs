@@ -28,7 +28,9 @@ pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
         about_closure(error)?
     } else if let Some(AssembleError::NoShell { .. }) = error.downcast_ref() {
         "leave less out (--exclude), or export where a shell can be read"
-    } else if let Some(ImageError::Changed { .. }) = error.downcast_ref() {
+    } else if let Some(ImageError::Changed { .. } | ImageError::Altered { .. }) =
+        error.downcast_ref()
+    {
         "export again when nothing writes there, or leave the file out with --exclude"
     } else {
         about_failure(error.downcast_ref()?)?

@@ -4,6 +4,7 @@ mod args;
 mod bar;
 mod beneath;
 mod bytecode;
+mod caching;
 mod collections;
 mod config;
 mod container;

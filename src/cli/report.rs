@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::caching::CacheReport;
 use super::terminal::Terminal;
 use crate::assemble::Manifest;
 use crate::audit::Finding;
@@ -34,6 +35,8 @@ pub(super) struct Report {
     /// Files in it, and their bytes before compression.
     pub(super) files: u64,
     pub(super) content_bytes: ByteSize,
+    /// What the cache saved, if there is one.
+    pub(super) cache: Option<CacheReport>,
     /// Wall-clock seconds.
     pub(super) seconds: f64,
     /// As it stands in the image.
@@ -77,6 +80,9 @@ impl Report {
         }
         if let Some(identifier) = &self.identifier {
             terminal.say(&format!("  content    {identifier}"));
+        }
+        if let Some(cache) = &self.cache {
+            terminal.say(&format!("  cache      {}", cache.line()));
         }
         terminal.say(&format!("  modules    {}", self.modules(terminal.verbose)));
         terminal.say(&format!("  starts on  {}", starts_on(manifest)));

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use sha2::Digest as _;
 
+use super::hashing::{Hasher, Hashing};
 use super::oci::{KeptImage, KeptLayer};
 use super::read::{Choice, Chunk, Found, FoundFile, FoundKind, Image, archive};
 use super::sif::Architecture;
-use super::source::{Hasher, Hashing};
 use super::{FileDigest, ImageError, Watch};
 use crate::base::fs::PathContext as _;
 use crate::base::{ByteSize, Digest, Interrupt, Progress};

@@ -37,6 +37,16 @@ impl Buffer {
         self.bytes.get(range).unwrap_or_default()
     }
 
+    /// The same, to fill what was left out.
+    pub(super) fn slice_mut(&mut self, range: Range<usize>) -> &mut [u8] {
+        self.bytes.get_mut(range).unwrap_or_default()
+    }
+
+    /// Appends `length` bytes that mean nothing, as far as they fit.
+    pub(super) fn leave(&mut self, length: usize) {
+        self.filled += length.min(self.room());
+    }
+
     /// Appends `bytes`, as far as they fit.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         let mut room = self.bytes.get_mut(self.filled..).unwrap_or_default();

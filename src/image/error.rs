@@ -29,6 +29,21 @@ pub enum ImageError {
         /// it while it was read.
         read: u64,
     },
+    /// A source file was known, and is not what it was when that was looked up.
+    #[error("`{}` changed while the image was made", Escaped(&path.to_string_lossy()))]
+    Altered {
+        /// The file of the host.
+        path: PathBuf,
+    },
+    /// What the cache says of a file is not true.
+    #[error(
+        "the cache has something else for `{}` than the file gives: remove the cache's directory",
+        Escaped(&path.to_string_lossy())
+    )]
+    CacheDiffers {
+        /// The file of the host.
+        path: PathBuf,
+    },
     /// The image cannot be written, e.g. since the disk is full.
     #[error("cannot write the image")]
     Write(#[source] io::Error),

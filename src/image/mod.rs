@@ -2,13 +2,16 @@
 
 mod beneath;
 mod buffer;
+mod cache;
 mod codec;
 mod error;
 mod estimate;
 mod format;
 mod groups;
+mod hashing;
 mod identifier;
 pub mod oci;
+mod opened;
 pub mod read;
 mod sandbox;
 pub mod sif;
@@ -28,6 +31,7 @@ use crate::base::{Digest, Interrupt, Progress};
 use crate::rootfs::{FileId, Rootfs};
 
 pub use beneath::{Beneath, BeneathOptions};
+pub use cache::{Cache, CacheError, CacheOptions, CacheUse};
 pub use error::ImageError;
 pub use estimate::estimate_bytes;
 pub use format::{Format, InvalidFormat};
@@ -81,11 +85,12 @@ pub struct ImageOptions {
 }
 
 impl ImageOptions {
-    fn stream(&self, format: Format) -> StreamOptions {
-        let SquashfsOptions { compression, jobs, readers, .. } = self.sif.squashfs;
+    fn stream(&self, format: Format) -> StreamOptions<'_> {
+        let SquashfsOptions { compression, jobs, readers, ref cache, .. } = self.sif.squashfs;
+        let diff_id = matches!(format, Format::Oci | Format::OciArchive | Format::DockerArchive);
         let is_plain = matches!(format, Format::DockerArchive | Format::Tar | Format::Sandbox);
         let compression = if is_plain { Compression::None } else { compression };
-        StreamOptions { compression, jobs, readers }
+        StreamOptions { compression, jobs, readers, diff_id, cache: cache.as_deref() }
     }
 }
 
@@ -181,7 +186,9 @@ fn write_tar(
     let mut digests = vec![None; rootfs.files().len()];
     let all = (rootfs, tar::Select::All);
     watch.progress.stage("writing the image", None, None);
-    let written = tar::write_stream(all, options, out, &mut digests, late, watch)?;
+    let keys = options.keys();
+    let stream = tar::Stream::new(all, options, &keys, watch)?;
+    let written = stream.write(out, &mut digests, late)?;
     watch.progress.finish();
     out.set_len(written.size).map_err(ImageError::Write)?;
     let digest = Some(written.digest);

@@ -154,7 +154,7 @@ impl Sandbox<'_> {
         let metadata = self.rootfs.file(id).metadata;
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let mut out = made.at("make", path)?;
-        let end = contents.next(|bytes| {
+        let (end, _) = contents.next(|bytes| {
             // a hole, which `set_len` makes where it is the last thing in the file
             let done = if bytes.len() == READ_BYTES && is_zero(bytes) {
                 out.seek(SeekFrom::Current(HOLE)).map(drop)

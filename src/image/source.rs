@@ -4,21 +4,23 @@
 //! the packer empties these queues in the order of the claims. So memory is bounded by the number
 //! of readers, no reader can be waited for in vain, and the order never depends on who was faster.
 
-use std::collections::BTreeSet;
 use std::fs::File as HostFile;
-use std::io::{self, Read};
+use std::io::{Read, Seek as _, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use sha2::Digest as _;
 
 use super::buffer::{Buffer, Pool};
+use super::cache::{Chunk, Identity, Keys, Known, KnownOpen, is_same};
+use super::hashing::Hasher;
+pub(super) use super::hashing::{Hash, Hashing, is_zero, read_full};
+use super::opened::{PartReader, failed, open};
 use super::threads::at_least_one;
-use crate::base::fs::{PathContext as _, PathError};
+use crate::base::fs::PathContext as _;
 use crate::base::{Digest, Interrupt};
 use crate::image::{FileDigest, ImageError};
 use crate::rootfs::{Content, FileId, Part, Rootfs};
@@ -27,22 +29,6 @@ use crate::rootfs::{Content, FileId, Part, Rootfs};
 const READER_STACK_BYTES: usize = 256 * 1024;
 /// Small files that are read and handed on together.
 const BATCH_FILES: usize = 16;
-
-/// Bytes that are hashed in one way before they are hashed in the other: a block of both, so that
-/// the processor works on both at a time.
-const HASHED_BYTES: usize = 64;
-
-/// A content hash: SHA-256, or BLAKE3 where nobody asked for SHA-256.
-pub(super) type Hash = [u8; 32];
-
-/// Which content hashes are computed.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Hashing<'a> {
-    /// SHA-256 of every file.
-    Digests,
-    /// Only what finding duplicates needs: files of these sizes.
-    Duplicates(&'a BTreeSet<u64>),
-}
 
 /// Files to read, in the order in which they go into the image.
 #[derive(Debug, Clone, Copy)]
@@ -94,10 +80,12 @@ pub(super) enum Piece {
     Small(Buffer, Vec<SmallFile>),
     /// The next full block of a larger file.
     Block(Buffer),
+    /// The next blocks of it, compressed; only where chunks are asked for.
+    Chunk(Chunk),
     /// The same, if all of it is zero.
     Hole,
-    /// The rest of a larger file, less than a block.
-    End(FileEnd, Buffer),
+    /// The rest of a larger file, less than a block; or nothing of it, where that is not needed.
+    End(FileEnd, Option<Buffer>),
     /// Reading failed.
     Failed(ImageError),
 }
@@ -105,7 +93,16 @@ pub(super) enum Piece {
 /// A file in [`Piece::Small`].
 pub(super) struct SmallFile {
     pub(super) end: FileEnd,
-    pub(super) range: Range<usize>,
+    /// Where it is; nowhere if it is not needed.
+    pub(super) range: Option<Range<usize>>,
+}
+
+/// What need not be read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cached<'a> {
+    pub(super) known: &'a Known<'a>,
+    /// Names of compressed blocks, which are handed on as they are.
+    pub(super) chunks: Option<&'a Keys>,
 }
 
 /// A file of which everything was read.
@@ -118,6 +115,12 @@ pub(super) struct FileEnd {
 }
 
 impl FileEnd {
+    /// Of a file whose content is known.
+    fn known(id: FileId, digest: &FileDigest) -> Self {
+        let hash = Some(*digest.sha256.as_bytes());
+        Self { id, size: digest.size, hash, sha1_git: Some(digest.sha1_git) }
+    }
+
     /// What was read, if digests were computed.
     pub(super) fn digest(&self) -> Option<FileDigest> {
         let (sha256, sha1_git) = (Digest::from_bytes(self.hash?), self.sha1_git?);
@@ -132,6 +135,8 @@ pub(super) struct Reading<'a> {
     pub(super) block: usize,
     pub(super) pool: &'a Pool,
     pub(super) interrupt: &'a Interrupt,
+    /// Where there is a cache; nothing at first.
+    pub(super) cached: Option<Cached<'a>>,
     claims: Mutex<Claims>,
 }
 
@@ -156,7 +161,7 @@ impl<'a> Reading<'a> {
         let (queues, in_order) = mpsc::sync_channel(readers);
         let claims = Mutex::new(Claims { next: 0, queues: Some(queues) });
         let block = pool.block();
-        (Self { sources, hashing, block, pool, interrupt, claims }, in_order)
+        (Self { sources, hashing, block, pool, interrupt, cached: None, claims }, in_order)
     }
 
     /// Starts up to `count` readers, as many as the system lets us.
@@ -240,17 +245,38 @@ impl<'a> Reading<'a> {
             self.interrupt.check()?;
             let Some((id, input, size)) = self.sources.get(index) else { break };
             let start = buffer.len();
-            match input {
-                Input::Bytes(bytes) => buffer.append(bytes),
-                Input::Host(path) => read_whole(&mut open(path)?, path, size, &mut buffer)?,
-                Input::Part(part) => {
-                    read_whole(&mut PartReader::new(part, size), &part.path, size, &mut buffer)?;
-                }
-            }
-            let range = start..buffer.len();
             let mut hasher = Hasher::new(self.hashing, size);
-            hasher.update(buffer.slice(range.clone()));
-            read.push(SmallFile { end: hasher.finish(id, size), range });
+            let end = match (input, self.known(id)) {
+                (Input::Host(_), Some((known, digest))) if known.is_unread(id) => {
+                    read.push(SmallFile { end: FileEnd::known(id, &digest), range: None });
+                    continue;
+                }
+                (Input::Host(path), Some((known, digest))) => {
+                    let open = known.open(id)?;
+                    read_whole(path, &mut &open.file, size, &mut buffer)?;
+                    open.check()?;
+                    FileEnd::known(id, &digest)
+                }
+                (Input::Bytes(bytes), _) => {
+                    buffer.append(bytes);
+                    hasher.update(bytes);
+                    hasher.finish(id, size)
+                }
+                (Input::Part(part), _) => {
+                    let mut range = PartReader::new(part, size);
+                    read_whole(&part.path, &mut range, size, &mut buffer)?;
+                    hasher.update(buffer.slice(start..buffer.len()));
+                    hasher.finish(id, size)
+                }
+                (Input::Host(path), None) => {
+                    let mut file = open(path)?;
+                    let before = self.look(path, &file.file)?;
+                    read_whole(path, &mut file, size, &mut buffer)?;
+                    hasher.update(buffer.slice(start..buffer.len()));
+                    self.learn(path, &file.file, before, hasher.finish(id, size))?
+                }
+            };
+            read.push(SmallFile { end, range: Some(start..buffer.len()) });
         }
         let _ = queue.send(Piece::Small(buffer, read));
         Ok(())
@@ -258,30 +284,152 @@ impl<'a> Reading<'a> {
 
     fn read_large(&self, index: usize, queue: &Sender<Piece>) -> Result<(), ImageError> {
         let Some((id, input, size)) = self.sources.get(index) else { return Ok(()) };
-        match input {
-            Input::Bytes(mut bytes) => {
-                self.read_blocks(Path::new("/"), &mut bytes, (id, size), queue)
+        let mut hasher = Hasher::new(self.hashing, size);
+        let (tail, end) = match (input, self.known(id)) {
+            (Input::Bytes(mut bytes), _) => {
+                let tail =
+                    self.read_blocks(Path::new("/"), &mut bytes, size, &mut hasher, queue)?;
+                (tail, hasher.finish(id, size))
             }
-            Input::Host(path) => {
-                let mut file = open(path)?;
-                self.read_blocks(path, &mut file, (id, size), queue)
-            }
-            Input::Part(part) => {
+            (Input::Part(part), _) => {
                 let mut range = PartReader::new(part, size);
-                self.read_blocks(&part.path, &mut range, (id, size), queue)
+                let tail = self.read_blocks(&part.path, &mut range, size, &mut hasher, queue)?;
+                (tail, hasher.finish(id, size))
             }
+            (Input::Host(path), Some((known, digest))) => {
+                (self.read_known(path, known, (id, &digest), queue)?, FileEnd::known(id, &digest))
+            }
+            (Input::Host(path), None) => {
+                let mut file = open(path)?;
+                let before = self.look(path, &file.file)?;
+                let tail = self.read_blocks(path, &mut file, size, &mut hasher, queue)?;
+                (tail, self.learn(path, &file.file, before, hasher.finish(id, size))?)
+            }
+        };
+        let tail = match tail {
+            Tail::Read(buffer) => Some(buffer),
+            Tail::Unread => None,
+            Tail::Unheard => return Ok(()),
+        };
+        let _ = queue.send(Piece::End(end, tail));
+        Ok(())
+    }
+
+    /// What the cache knows of a file.
+    fn known(&self, id: FileId) -> Option<(&'a Known<'a>, FileDigest)> {
+        let known = self.cached?.known;
+        Some((known, known.digest(id)?))
+    }
+
+    /// How the file looks before it is read, where that is to be remembered.
+    fn look(&self, path: &Path, file: &HostFile) -> Result<Option<Before>, ImageError> {
+        if self.cached.is_none() {
+            return Ok(None);
+        }
+        let found = file.metadata().at("look at", path)?;
+        let identity = Identity::of(path, &found);
+        Ok(Some((found, identity)))
+    }
+
+    /// Remembers what was read of a file that looked like this before. Returns the same.
+    fn learn(
+        &self,
+        path: &Path,
+        file: &HostFile,
+        before: Option<Before>,
+        end: FileEnd,
+    ) -> Result<FileEnd, ImageError> {
+        if let (Some((found, identity)), Some(cached), Some(digest)) =
+            (before, self.cached, end.digest())
+            && is_same(path, &found, &file.metadata().at("look at", path)?)
+        {
+            cached.known.cache.learn(path, (&found, &identity), &digest)?;
+        }
+        Ok(end)
+    }
+
+    /// Hands on a large file of which the digest is known: compressed where that is at hand, read
+    /// where not. Returns its tail.
+    fn read_known(
+        &self,
+        path: &Path,
+        known: &'a Known<'a>,
+        (id, digest): (FileId, &FileDigest),
+        queue: &Sender<Piece>,
+    ) -> Result<Tail, ImageError> {
+        let chunks = self.cached.and_then(|cached| cached.chunks);
+        if chunks.is_none() && known.is_unread(id) {
+            return Ok(Tail::Unread);
+        }
+        let (size, sha256) = (digest.size, digest.sha256.as_bytes());
+        let mut open: Option<KnownOpen> = None;
+        let block = self.block as u64;
+        let (together, blocks) = (Chunk::blocks(block), size / block);
+        for chunk in 0..blocks.div_ceil(together) {
+            self.interrupt.check()?;
+            let first = chunk * together;
+            let count = together.min(blocks - first);
+            let name = chunks.map(|keys| keys.chunk(sha256, size, chunk));
+            let found = name.and_then(|name| known.cache.get(&name));
+            if let Some(found) = found.and_then(|blob| Chunk::decode(blob, count)) {
+                if queue.send(Piece::Chunk(found)).is_err() {
+                    return Ok(Tail::Unheard);
+                }
+                continue;
+            }
+            let file = &known.opened(id, &mut open)?.file;
+            for number in first..first + count {
+                let mut buffer = self.pool.take();
+                (&*file).seek(SeekFrom::Start(number * block)).at("read", path)?;
+                let got = buffer.read_from(&mut &*file, self.block).at("read", path)?;
+                if got < self.block {
+                    let read = number * block + got as u64;
+                    return Err(ImageError::Changed { path: path.to_owned(), planned: size, read });
+                }
+                if queue.send(self.piece(buffer)).is_err() {
+                    return Ok(Tail::Unheard);
+                }
+            }
+        }
+        // less than a block
+        let rest = usize::try_from(size % block).unwrap_or(0);
+        let mut tail = Tail::Unread;
+        if !known.is_unread(id) {
+            let mut buffer = self.pool.take();
+            buffer.leave(rest);
+            if rest > 0 {
+                let file = &known.opened(id, &mut open)?.file;
+                let into = buffer.slice_mut(0..rest);
+                file.read_exact_at(into, size - rest as u64).at("read", path)?;
+            }
+            tail = Tail::Read(buffer);
+        }
+        if let Some(open) = open {
+            open.check()?;
+        }
+        Ok(tail)
+    }
+
+    /// A full block, or a hole.
+    fn piece(&self, buffer: Buffer) -> Piece {
+        if is_zero(buffer.filled()) {
+            self.pool.give(buffer);
+            Piece::Hole
+        } else {
+            Piece::Block(buffer)
         }
     }
 
+    /// Reads and hands on all blocks; returns the tail.
     fn read_blocks(
         &self,
         path: &Path,
         from: &mut impl Read,
-        (id, size): (FileId, u64),
+        size: u64,
+        hasher: &mut Hasher,
         queue: &Sender<Piece>,
-    ) -> Result<(), ImageError> {
+    ) -> Result<Tail, ImageError> {
         let changed = |read| ImageError::Changed { path: path.to_owned(), planned: size, read };
-        let mut hasher = Hasher::new(self.hashing, size);
         let block = self.block as u64;
         for done in 0..size / block {
             self.interrupt.check()?;
@@ -291,14 +439,8 @@ impl<'a> Reading<'a> {
                 return Err(changed(done * block + got as u64));
             }
             hasher.update(buffer.filled());
-            let piece = if is_zero(buffer.filled()) {
-                self.pool.give(buffer);
-                Piece::Hole
-            } else {
-                Piece::Block(buffer)
-            };
-            if queue.send(piece).is_err() {
-                return Ok(());
+            if queue.send(self.piece(buffer)).is_err() {
+                return Ok(Tail::Unheard);
             }
         }
         let mut tail = self.pool.take();
@@ -310,8 +452,7 @@ impl<'a> Reading<'a> {
             return Err(changed(size - size % block + got as u64));
         }
         hasher.update(tail.filled());
-        let _ = queue.send(Piece::End(hasher.finish(id, size), tail));
-        Ok(())
+        Ok(Tail::Read(tail))
     }
 }
 
@@ -324,35 +465,22 @@ impl Drop for Ending<'_, '_> {
     }
 }
 
-/// A range of a file, read from its beginning to its end.
-struct PartReader<'a> {
-    part: &'a Part,
-    done: u64,
-    size: u64,
+/// What comes behind the blocks of a file.
+enum Tail {
+    Read(Buffer),
+    /// It is not needed.
+    Unread,
+    /// Nobody listens any more.
+    Unheard,
 }
 
-impl<'a> PartReader<'a> {
-    fn new(part: &'a Part, size: u64) -> Self {
-        Self { part, done: 0, size }
-    }
-}
+/// How a file looked before it was read.
+type Before = (std::fs::Metadata, Identity);
 
-impl Read for PartReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        use std::os::unix::fs::FileExt as _;
-        let left = usize::try_from(self.size - self.done).unwrap_or(usize::MAX);
-        let wanted = buffer.len().min(left);
-        let wanted = buffer.get_mut(..wanted).unwrap_or_default();
-        let read = self.part.file.read_at(wanted, self.part.start.saturating_add(self.done))?;
-        self.done += read as u64;
-        Ok(read)
-    }
-}
-
-/// Appends `file`, which is called `path`, to `buffer`, which has more than `size` bytes left.
+/// Appends `file`, which is at `path`, to `buffer`, which has more than `size` bytes left.
 fn read_whole(
-    file: &mut impl Read,
     path: &Path,
+    file: &mut impl Read,
     size: u64,
     buffer: &mut Buffer,
 ) -> Result<(), ImageError> {
@@ -364,134 +492,4 @@ fn read_whole(
         return Err(ImageError::Changed { path: path.to_owned(), planned: size, read: got as u64 });
     }
     Ok(())
-}
-
-/// Opens a file that was regular when planned, without waiting should it be a FIFO now.
-fn open(path: &Path) -> Result<Opened, PathError> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let file = HostFile::options()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)
-        .at("open", path)?;
-    let begun = stamp(&file).at("look at", path)?;
-    Ok(Opened { file, begun })
-}
-
-/// A file of the host whose end is only reached if nobody has written to it since it was opened.
-struct Opened {
-    file: HostFile,
-    begun: [i128; 3],
-}
-
-/// That somebody has.
-#[derive(Debug, thiserror::Error)]
-#[error("it was written to meanwhile")]
-struct WrittenTo;
-
-impl Read for Opened {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(to)?;
-        if read == 0 && !to.is_empty() && stamp(&self.file)? != self.begun {
-            return Err(io::Error::other(WrittenTo));
-        }
-        Ok(read)
-    }
-}
-
-/// What writing to a file changes: its size, and its time to the nanosecond.
-fn stamp(file: &HostFile) -> io::Result<[i128; 3]> {
-    let found = rustix::fs::fstat(file)?;
-    Ok([found.st_size.into(), found.st_mtime.into(), found.st_mtime_nsec.into()])
-}
-
-/// Why a file of this planned size could not be read.
-fn failed(error: io::Error, path: &Path, planned: u64) -> ImageError {
-    if let Some(inner) = error.get_ref()
-        && inner.is::<WrittenTo>()
-    {
-        return ImageError::Changed { path: path.to_owned(), planned, read: planned };
-    }
-    PathError { action: "read", path: path.to_owned(), source: error }.into()
-}
-
-/// Whether all is zero: the first byte is, and each is equal to the one before it.
-pub(super) fn is_zero(bytes: &[u8]) -> bool {
-    match bytes {
-        [] => true,
-        [first, rest @ ..] => *first == 0 && Some(rest) == bytes.get(..rest.len()),
-    }
-}
-
-/// Hashes one file as it is read.
-pub(super) enum Hasher {
-    Digests(Box<(sha2::Sha256, sha1::Sha1)>),
-    Blake3(Box<blake3::Hasher>),
-    Nothing,
-}
-
-impl Hasher {
-    /// For a file of `size` bytes.
-    pub(super) fn new(hashing: Hashing, size: u64) -> Self {
-        match hashing {
-            Hashing::Digests => {
-                let mut sha1 = sha1::Sha1::default();
-                sha1.update(format!("blob {size}\0"));
-                Self::Digests(Box::new((sha2::Sha256::default(), sha1)))
-            }
-            Hashing::Duplicates(repeated) if repeated.contains(&size) => {
-                Self::Blake3(Box::default())
-            }
-            Hashing::Duplicates(_) => Self::Nothing,
-        }
-    }
-
-    /// Takes the next bytes.
-    pub(super) fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Digests(both) => {
-                for part in bytes.chunks(HASHED_BYTES) {
-                    both.0.update(part);
-                    both.1.update(part);
-                }
-            }
-            Self::Blake3(hasher) => {
-                hasher.update(bytes);
-            }
-            Self::Nothing => {}
-        }
-    }
-
-    /// What was read, if digests were computed.
-    pub(super) fn digest(self, size: u64) -> Option<FileDigest> {
-        let (hash, sha1_git) = self.hashes();
-        Some(FileDigest { size, sha256: Digest::from_bytes(hash?), sha1_git: sha1_git? })
-    }
-
-    fn finish(self, id: FileId, size: u64) -> FileEnd {
-        let (hash, sha1_git) = self.hashes();
-        FileEnd { id, size, hash, sha1_git }
-    }
-
-    fn hashes(self) -> (Option<Hash>, Option<[u8; 20]>) {
-        match self {
-            Self::Digests(both) => (Some(both.0.finalize().into()), Some(both.1.finalize().into())),
-            Self::Blake3(hasher) => (Some(hasher.finalize().into()), None),
-            Self::Nothing => (None, None),
-        }
-    }
-}
-
-/// Reads until `buffer` is full or the end is reached; returns how much was read.
-pub(super) fn read_full(from: &mut impl Read, mut buffer: &mut [u8]) -> io::Result<usize> {
-    let wanted = buffer.len();
-    while !buffer.is_empty() {
-        match from.read(buffer) {
-            Ok(0) => break,
-            Ok(read) => buffer = buffer.get_mut(read..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(wanted - buffer.len())
 }

@@ -1,6 +1,7 @@
 //! The program as a user of a shell meets it.
 
 pub(crate) mod base;
+mod cache;
 mod container;
 mod determinism;
 mod evaluation;

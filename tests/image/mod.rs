@@ -5,6 +5,7 @@
     reason = "tests fail by panicking, skips are said"
 )]
 
+mod cache;
 pub(crate) mod every_format;
 mod failures;
 pub(crate) mod formats;

@@ -331,15 +331,19 @@ fn the_bytes_of_an_image_change_only_on_purpose() {
     let (rootfs, late) = odd_tree();
     let work = tempfile::tempdir().unwrap();
     let image = work.path().join("image.squashfs");
+    let mut changed = Vec::new();
     // a new compressor, or a new layout: say so where the change is noted, and update the digest
     for (compression, want) in [
-        (Compression::Gzip(6), "d2c47c826ac55e58865bfe1649ad02f5fee6ea17bcdaf738ee1ad5b41778d1f2"),
-        (Compression::Zstd(3), "f810019e8512e2d85c8927d370e873bca43e0eba7ed5ff1fa3e020615de3705b"),
-        (Compression::None, "cc603f5cb4276f70f6057e5a11b38b2a230d5dbf1fd3203ec306dd920ca7590f"),
+        (Compression::Gzip(6), "8a6d48037571e8232cd6090444f920e07f4447d67efbcc0c2593650ae9532a37"),
+        (Compression::Zstd(3), "143cb34b189f64942ead49ca0ebdbe840fe233fcb75e2aa9ed0cd00ce01d103e"),
+        (Compression::None, "0a2db31bbaad74d4ae9d8cb51ffa36bb824caa0de83c3b6576f34f03fc99bb37"),
     ] {
         let options = SquashfsOptions { compression, ..jobs(2) };
         write_to(&image, &rootfs, &options, &late).unwrap();
         let digest = Digest::of(&fs::read(&image).unwrap()).to_string();
-        assert_eq!(digest, want, "{compression}");
+        if digest != want {
+            changed.push(format!("{compression}: {digest}"));
+        }
     }
+    assert_eq!(changed, [] as [&str; 0]);
 }

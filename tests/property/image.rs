@@ -150,6 +150,7 @@ fn options() -> impl Strategy<Value = SquashfsOptions> {
             time: Epoch::GENERATED,
             digests,
             export_table,
+            cache: None,
         },
     )
 }

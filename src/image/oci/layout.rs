@@ -120,6 +120,12 @@ impl<'a> Layout<'a> {
         }
     }
 
+    /// Whether a file of this digest and size is there, so that it need not be written.
+    pub(super) fn has_blob(&self, name_of: NameOf, digest: Digest, size: u64) -> bool {
+        let Self::Directory { top, .. } = self else { return false };
+        is_intact(&top.join(name_of(digest)), size, digest)
+    }
+
     /// Writes a small file of this name.
     pub(super) fn file(&mut self, name: &str, bytes: &[u8]) -> Result<(), ImageError> {
         match self {

@@ -20,7 +20,7 @@ pub use self::layers::LayerPlan;
 use self::layout::Layout;
 pub use self::layout::UNFINISHED;
 use super::sif::Architecture;
-use super::tar::{Select, StreamOptions, StreamWritten, survey, write_stream};
+use super::tar::{Select, Stream, StreamOptions, StreamWritten, survey};
 use super::{FileDigest, Identifier, ImageError, LateContents, Watch};
 use crate::base::fs::PathContext as _;
 use crate::base::{Digest, Epoch};
@@ -203,14 +203,23 @@ fn write_layers(
     watch.progress.stage("writing the image", Some(total.planned.len() as u64), Some(total.bytes));
     let mut layers = kept::write(options.base.as_ref(), layout, kind, watch)?;
     let media_type = documents::layer_type(stream.compression);
+    let keys = stream.keys();
     for (number, title) in options.layers.titles().enumerate() {
         let is_wanted = |node: &crate::rootfs::Node| options.layers.of(rootfs, node) == number;
         let select = Select::Only(&is_wanted);
-        let (_, _, written) = layout.blob(kind.name_of, |out| {
-            let written =
-                write_stream((rootfs, select), stream, out, &mut digests, &mut *late, watch)?;
-            Ok((written.size, written.digest, written))
-        })?;
+        let source = Stream::new((rootfs, select), stream, &keys, watch)?;
+        let is_there =
+            |known: &StreamWritten| layout.has_blob(kind.name_of, known.digest, known.size);
+        let written = if let Some(known) = source.known().filter(is_there) {
+            source.note(&mut digests);
+            known
+        } else {
+            let write = |out: &mut dyn std::io::Write| {
+                let written = source.write(out, &mut digests, &mut *late)?;
+                Ok((written.size, written.digest, written))
+            };
+            layout.blob(kind.name_of, write)?.2
+        };
         layers.push(LayerWritten { title: title.to_owned(), media_type, stream: written });
     }
     watch.progress.finish();

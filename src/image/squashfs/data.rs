@@ -6,13 +6,16 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::format::{DATA_STORED, NONE_32};
+use super::format::NONE_32;
+use super::fragments::Place;
+use super::keep::Keeper;
 use super::output::Output;
-use super::pack::{Event, Packed, Packer, Place, compress};
+use super::pack::{Event, Packed, Packer, Press, compress};
 use crate::base::Progress;
 use crate::image::buffer::Pool;
+use crate::image::cache::{Keys, Known};
 use crate::image::codec::{Codec, Compression};
-use crate::image::source::{Ending, FileEnd, Hashing, Reading, Sources};
+use crate::image::source::{Cached, Ending, FileEnd, Hashing, Reading, Sources};
 use crate::image::threads::at_least_one;
 use crate::image::{FileDigest, ImageError, Watch};
 use crate::rootfs::FileId;
@@ -60,23 +63,30 @@ struct Open {
 }
 
 /// Writes blocks and notes where they are.
-pub(super) struct DataWriter<'a, W> {
+pub(super) struct DataWriter<'a, 'k, W> {
     out: Output<'a, W>,
     block: u64,
     open: Option<Open>,
     data: Data,
     digests: bool,
+    /// Where blocks are kept, if they are.
+    keeper: Option<Keeper<'k>>,
 }
 
-impl<'a, W: Write + Seek> DataWriter<'a, W> {
+impl<'a, 'k, W: Write + Seek> DataWriter<'a, 'k, W> {
     /// A writer of data blocks into `out`.
-    pub(super) fn new(out: Output<'a, W>, plan: &Plan) -> Self {
+    pub(super) fn new(
+        out: Output<'a, W>,
+        plan: &Plan,
+        cached: Option<(&'k Known<'k>, &'k Keys)>,
+    ) -> Self {
         let data = Data {
             placed: vec![Placed::NOWHERE; plan.files],
             digests: if plan.digests { vec![None; plan.files] } else { Vec::new() },
             ..Data::default()
         };
-        Self { out, block: plan.block as u64, open: None, data, digests: plan.digests }
+        let keeper = cached.map(|(known, keys)| Keeper::new(known, keys, plan.block as u64));
+        Self { out, block: plan.block as u64, open: None, data, digests: plan.digests, keeper }
     }
 
     /// What has been written so far.
@@ -98,14 +108,38 @@ impl<'a, W: Write + Seek> DataWriter<'a, W> {
         match event {
             Event::Block(result) => {
                 self.begin();
-                let length = self.packed(wait(&result)?, pool)?;
+                let packed = wait(&result)?;
+                let (bytes, length) = packed.bytes();
+                self.out.write_all(bytes).map_err(ImageError::Write)?;
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.block(length, bytes);
+                }
+                packed.recycle(pool);
                 self.data.blocks.push(length);
                 progress.advance(0, self.block);
+            }
+            Event::Chunk(chunk) => {
+                self.begin();
+                self.out.write_all(chunk.data()).map_err(ImageError::Write)?;
+                for length in chunk.lengths() {
+                    if length == 0 {
+                        let block = self.block;
+                        self.begin().sparse += block;
+                    }
+                    self.data.blocks.push(length);
+                    progress.advance(0, self.block);
+                }
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.skip();
+                }
             }
             Event::Hole => {
                 let block = self.block;
                 self.begin().sparse += block;
                 self.data.blocks.push(0);
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.block(0, &[]);
+                }
                 progress.advance(0, block);
             }
             Event::Fragment(result) => self.fragment(wait(&result)?, pool)?,
@@ -129,20 +163,15 @@ impl<'a, W: Write + Seek> DataWriter<'a, W> {
         self.open.get_or_insert_with(|| Open { start: out.position(), first_block, sparse: 0 })
     }
 
-    /// Writes a block; returns its length with the flag.
-    fn packed(&mut self, packed: Packed, pool: &Pool) -> Result<u32, ImageError> {
-        let (bytes, stored) = packed.bytes();
-        // at most 1 MiB
-        let length = u32::try_from(bytes.len()).unwrap_or(0);
-        self.out.write_all(bytes).map_err(ImageError::Write)?;
-        packed.recycle(pool);
-        Ok(if stored { length | DATA_STORED } else { length })
-    }
-
     /// Writes the next fragment block.
     pub(super) fn fragment(&mut self, packed: Packed, pool: &Pool) -> Result<(), ImageError> {
         let start = self.out.position();
-        let length = self.packed(packed, pool)?;
+        let (bytes, length) = packed.bytes();
+        self.out.write_all(bytes).map_err(ImageError::Write)?;
+        if let (Some(keeper), Some(new)) = (&mut self.keeper, packed.new) {
+            keeper.fragment(new, length, bytes)?;
+        }
+        packed.recycle(pool);
         self.data.fragments.push((start, length));
         Ok(())
     }
@@ -150,6 +179,9 @@ impl<'a, W: Write + Seek> DataWriter<'a, W> {
     /// Notes where a file is.
     fn ended(&mut self, end: &FileEnd, place: Place) -> Result<(), ImageError> {
         let open = self.open.take();
+        if let Some(keeper) = &mut self.keeper {
+            keeper.ended(end)?;
+        }
         let placed = match place {
             Place::CopyOf(first) => {
                 if let Some(open) = open {
@@ -217,6 +249,8 @@ pub(super) struct Pipeline<'a> {
     pub(super) hashing: Hashing<'a>,
     pub(super) pool: &'a Pool,
     pub(super) watch: Watch<'a>,
+    /// Where there is a cache: what it knows, and names of blocks.
+    pub(super) cached: Option<(&'a Known<'a>, &'a Keys)>,
 }
 
 impl Pipeline<'_> {
@@ -233,14 +267,18 @@ impl Pipeline<'_> {
         packer: &mut Packer,
         writer: &mut DataWriter<W>,
     ) -> Result<(), ImageError> {
-        let Self { plan, hashing, pool, watch } = self;
+        let Self { plan, hashing, pool, watch, cached } = self;
         // at most 1 MiB
         let block = u32::try_from(plan.block).unwrap_or(u32::MAX);
         let mut codecs = (0..plan.jobs)
             .map(|_| Codec::new(plan.compression, block))
             .collect::<Result<Vec<_>, _>>()?;
-        let (reading, in_order) =
+        let (mut reading, in_order) =
             Reading::new(sources, hashing, pool, plan.readers, watch.interrupt);
+        if matches!(sources, Sources::Planned(..)) {
+            reading.cached = cached.map(|(known, keys)| Cached { known, chunks: Some(keys) });
+        }
+        let press = Press { pool, cached };
         let (jobs, work) = bounded(2 * plan.jobs);
         let (events, happening) = bounded(2 * plan.jobs + 8);
         thread::scope(|scope| {
@@ -253,7 +291,7 @@ impl Pipeline<'_> {
             reading.start(scope, 1)?;
             at_least_one(codecs.iter_mut().map(|codec| {
                 let work = work.clone();
-                builder().spawn_scoped(scope, move || compress(codec, &work, pool))
+                builder().spawn_scoped(scope, move || compress(codec, &work, press))
             }))?;
             drop(work);
             // there are many more of these, which may leave no room for others

@@ -10,6 +10,8 @@
 
 mod data;
 pub(super) mod format;
+mod fragments;
+mod keep;
 mod listing;
 mod lookup;
 mod metadata;
@@ -20,15 +22,18 @@ mod tables;
 
 use std::io::{Seek, Write};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use self::data::{Data, DataWriter, Pipeline, Plan};
 use self::format::{LZ4_OPTIONS, NONE_64, PAD_BYTES, SUPERBLOCK_BYTES, Superblock, flag};
+use self::fragments::foresee;
 use self::order::Survey;
 pub(super) use self::order::size_of_content;
 use self::output::Output;
-use self::pack::{Packed, Packer};
+use self::pack::{Packed, Packer, Press};
 use self::tables::Tables;
 use super::buffer::Pool;
+use super::cache::{Cache, Keys};
 use super::codec::Codec;
 pub use super::codec::{Compression, InvalidCompression};
 use super::source::{Hashing, Sources};
@@ -54,6 +59,8 @@ pub struct SquashfsOptions {
     pub digests: bool,
     /// Whether there is a table from inode numbers to inodes, which only NFS servers need.
     pub export_table: bool,
+    /// Compressed blocks of earlier images; has no influence on the bytes written. None by default.
+    pub cache: Option<Arc<Cache>>,
 }
 
 impl Default for SquashfsOptions {
@@ -66,6 +73,7 @@ impl Default for SquashfsOptions {
             time: Epoch::GENERATED,
             digests: true,
             export_table: false,
+            cache: None,
         }
     }
 }
@@ -193,19 +201,33 @@ fn write_data<'a, W: Write + Seek>(
     watch: Watch,
 ) -> Result<(Output<'a, W>, Data), ImageError> {
     let pool = Pool::new(plan.block);
-    let hashing =
-        if plan.digests { Hashing::Digests } else { Hashing::Duplicates(&survey.repeated) };
-    let mut packer = Packer::new(&pool, survey);
-    let mut writer = DataWriter::new(out, plan);
-    let line = Pipeline { plan, hashing, pool: &pool, watch };
+    // duplicates are the same by either hash; what is kept is named by SHA-256
+    let hashing = if plan.digests || options.cache.is_some() {
+        Hashing::Digests
+    } else {
+        Hashing::Duplicates(&survey.repeated)
+    };
+    let keys = Keys::new(plan.compression, plan.block as u64);
+    let known = match &options.cache {
+        Some(cache) => {
+            Some(foresee((cache, &keys), rootfs, survey, (plan.block, plan.readers), watch)?)
+        }
+        None => None,
+    };
+    let cached = known.as_ref().map(|known| (known, &keys));
+    let mut packer = Packer::new(&pool, survey, cached.is_some());
+    let mut writer = DataWriter::new(out, plan, cached);
+    let line = Pipeline { plan, hashing, pool: &pool, watch, cached };
     line.run(Sources::Planned(rootfs, &survey.planned), &mut packer, &mut writer)?;
     if rootfs.files().iter().any(|file| file.content == Content::Late) {
         let documents = late(&writer.data().digests);
+        packer.begin();
         line.run(Sources::Late(&documents), &mut packer, &mut writer)?;
     }
     if let Some(fragment) = packer.take_fragment() {
         let mut codec = Codec::new(plan.compression, options.block_bytes)?;
-        writer.fragment(Packed::new(&mut codec, fragment, &pool)?, &pool)?;
+        let press = Press { pool: &pool, cached };
+        writer.fragment(Packed::new(&mut codec, fragment, press)?, &pool)?;
     }
     Ok(writer.finish())
 }

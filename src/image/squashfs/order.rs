@@ -62,6 +62,9 @@ impl Survey {
         survey.find_repeated(rootfs);
         let tail = |file: &File| size_of_content(file) % block;
         survey.beginnings = beginnings(rootfs, &survey.planned, tail, OWN_FRAGMENTS * block);
+        // what is made for this image alone
+        let is_made = |id: &&FileId| !matches!(rootfs.file(**id).content, Content::Host(_));
+        survey.beginnings.extend(survey.planned.iter().find(is_made));
         Ok(survey)
     }
 

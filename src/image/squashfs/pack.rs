@@ -1,47 +1,116 @@
-//! Packing: decides, in file order, which tails share a fragment and which files are duplicates,
-//! and hands full blocks to the compressors.
+//! Packing: fills fragments in file order and hands full blocks to the compressors.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::format::NONE_32;
+use super::format::DATA_STORED;
+use super::fragments::{Fragments, Place};
 use super::order::Survey;
 use crate::image::ImageError;
 use crate::image::buffer::{Buffer, Pool};
+use crate::image::cache::{Chunk, Keys, Known};
 use crate::image::codec::Codec;
 use crate::image::source::{FileEnd, Hash, Piece};
 use crate::rootfs::FileId;
 
 /// A block on its way through a compressor.
 pub(super) struct Job {
-    input: Buffer,
+    block: Unpacked,
     reply: Sender<Result<Packed, ImageError>>,
+}
+
+/// A block before it is compressed.
+pub(super) struct Unpacked {
+    input: Buffer,
+    /// Files of a fragment, where there is a cache that may have it: digests and sizes.
+    members: Vec<(Hash, u64)>,
+    /// The first of them.
+    first: Option<FileId>,
+    /// Tails in it that have not been read.
+    missing: Vec<Missing>,
+}
+
+/// A tail that has not been read: where it belongs in the block, and where it is in its file.
+struct Missing {
+    id: FileId,
+    at: usize,
+    length: usize,
+    offset: u64,
+}
+
+impl From<Buffer> for Unpacked {
+    fn from(input: Buffer) -> Self {
+        Self { input, members: Vec::new(), first: None, missing: Vec::new() }
+    }
+}
+
+/// What compressors need besides the blocks.
+#[derive(Clone, Copy)]
+pub(super) struct Press<'a> {
+    pub(super) pool: &'a Pool,
+    /// Where compressed fragments may be, and their names.
+    pub(super) cached: Option<(&'a Known<'a>, &'a Keys)>,
 }
 
 /// A compressed block.
 pub(super) struct Packed {
     input: Buffer,
     output: Vec<u8>,
-    /// Whether `output` is the block; else it did not shrink, and `input` is.
-    shrinks: bool,
+    kind: PackedAs,
+    /// The name that the cache lacks for it, and a file in it.
+    pub(super) new: Option<(Hash, FileId)>,
+}
+
+/// What a compressed block is.
+enum PackedAs {
+    /// The output.
+    Output,
+    /// The input: it did not shrink.
+    Input,
+    /// From the cache.
+    Chunk(Chunk),
 }
 
 impl Packed {
-    /// Compresses `input`.
+    /// Compresses a block, or finds it.
     ///
     /// # Errors
-    /// Those of the codec.
-    pub(super) fn new(codec: &mut Codec, input: Buffer, pool: &Pool) -> Result<Self, ImageError> {
-        let mut output = pool.take_output();
+    /// Those of the codec, and of reading what is missing in it.
+    pub(super) fn new(
+        codec: &mut Codec,
+        block: Unpacked,
+        press: Press,
+    ) -> Result<Self, ImageError> {
+        let Unpacked { mut input, members, first, missing } = block;
+        let mut output = press.pool.take_output();
+        let mut new = None;
+        if let (Some((known, keys)), Some(first)) = (press.cached, first) {
+            let name = keys.fragment(&members);
+            let found = known.cache.get(&name).and_then(|blob| Chunk::decode(blob, 1));
+            if let Some(chunk) = found {
+                return Ok(Self { input, output, kind: PackedAs::Chunk(chunk), new });
+            }
+            for Missing { id, at, length, offset } in missing {
+                known.read_at(id, offset, input.slice_mut(at..at + length))?;
+            }
+            new = Some((name, first));
+        }
         let shrinks = codec.compress(input.filled(), &mut output)?;
-        Ok(Self { input, output, shrinks })
+        let kind = if shrinks { PackedAs::Output } else { PackedAs::Input };
+        Ok(Self { input, output, kind, new })
     }
 
-    /// The block as it goes into the image, and whether it is stored uncompressed.
-    pub(super) fn bytes(&self) -> (&[u8], bool) {
-        if self.shrinks { (&self.output, false) } else { (self.input.filled(), true) }
+    /// The block as it goes into the image, and its length with the flag that tells whether it is
+    /// stored uncompressed.
+    pub(super) fn bytes(&self) -> (&[u8], u32) {
+        // at most 1 MiB
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(0);
+        match &self.kind {
+            PackedAs::Output => (&self.output, length(&self.output)),
+            PackedAs::Input => (self.input.filled(), length(self.input.filled()) | DATA_STORED),
+            PackedAs::Chunk(chunk) => (chunk.data(), chunk.lengths().next().unwrap_or(0)),
+        }
     }
 
     /// Gives the buffers back.
@@ -52,10 +121,10 @@ impl Packed {
 }
 
 /// One compressor thread: works until no more jobs come.
-pub(super) fn compress(codec: &mut Codec, jobs: &Receiver<Job>, pool: &Pool) {
+pub(super) fn compress(codec: &mut Codec, jobs: &Receiver<Job>, press: Press) {
     for job in jobs {
         // a writer that has given up does not listen
-        let _ = job.reply.send(Packed::new(codec, job.input, pool));
+        let _ = job.reply.send(Packed::new(codec, job.block, press));
     }
 }
 
@@ -63,6 +132,8 @@ pub(super) fn compress(codec: &mut Codec, jobs: &Receiver<Job>, pool: &Pool) {
 pub(super) enum Event {
     /// Writes the next block of the present file.
     Block(Receiver<Result<Packed, ImageError>>),
+    /// Writes the next blocks of the present file.
+    Chunk(Chunk),
     /// Notes that the next block of the present file is all zero.
     Hole,
     /// Writes the next fragment block.
@@ -73,30 +144,14 @@ pub(super) enum Event {
     Failed(ImageError),
 }
 
-/// Where a file's tail is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In this fragment at this offset; [`NONE_32`] if there is no tail.
-    Tail { fragment: u32, offset: u32 },
-    /// All of the file is equal to this one, and whatever was written of it is dropped.
-    CopyOf(FileId),
-}
-
 /// The packer's state, which lasts over several runs of the pipeline.
 pub(super) struct Packer<'a> {
     pool: &'a Pool,
+    fragments: Fragments<'a>,
     /// The fragment that is being filled.
-    fragment: Option<Buffer>,
-    /// Its number.
-    fragments: u32,
-    /// Sizes that several files have.
-    repeated: &'a BTreeSet<u64>,
-    /// The first file of each such size and content.
-    seen: BTreeMap<(u64, Hash), FileId>,
-    /// Files with which a new fragment is begun.
-    beginnings: &'a BTreeSet<FileId>,
-    /// Whether one has come since the last tail.
-    begins: bool,
+    fragment: Option<Unpacked>,
+    /// Whether there is a cache.
+    is_cached: bool,
 }
 
 /// Nobody listens any more; the reason is known elsewhere.
@@ -104,16 +159,9 @@ struct Gone;
 
 impl<'a> Packer<'a> {
     /// A packer at the beginning of an image.
-    pub(super) const fn new(pool: &'a Pool, survey: &'a Survey) -> Self {
-        Self {
-            pool,
-            fragment: None,
-            fragments: 0,
-            repeated: &survey.repeated,
-            seen: BTreeMap::new(),
-            beginnings: &survey.beginnings,
-            begins: false,
-        }
+    pub(super) const fn new(pool: &'a Pool, survey: &'a Survey, is_cached: bool) -> Self {
+        let fragments = Fragments::new(pool.block(), survey);
+        Self { pool, fragments, fragment: None, is_cached }
     }
 
     /// Packs all that the readers read.
@@ -131,8 +179,13 @@ impl<'a> Packer<'a> {
         }
     }
 
+    /// What comes next shares no fragment with what came before.
+    pub(super) const fn begin(&mut self) {
+        self.fragments.begin();
+    }
+
     /// The last fragment, if one was begun.
-    pub(super) const fn take_fragment(&mut self) -> Option<Buffer> {
+    pub(super) const fn take_fragment(&mut self) -> Option<Unpacked> {
         self.fragment.take()
     }
 
@@ -141,17 +194,21 @@ impl<'a> Packer<'a> {
             Piece::Small(buffer, files) => {
                 let mut ended = Vec::with_capacity(files.len());
                 for file in files {
-                    let place = self.place(&file.end, buffer.slice(file.range), outlet)?;
+                    let tail = file.range.map(|range| buffer.slice(range));
+                    let place = self.place(&file.end, tail, outlet)?;
                     ended.push((file.end, place));
                 }
                 self.pool.give(buffer);
                 outlet.event(Event::Ended(ended))
             }
-            Piece::Block(buffer) => outlet.block(buffer, Event::Block),
+            Piece::Block(buffer) => outlet.block(buffer.into(), Event::Block),
+            Piece::Chunk(chunk) => outlet.event(Event::Chunk(chunk)),
             Piece::Hole => outlet.event(Event::Hole),
             Piece::End(end, tail) => {
-                let place = self.place(&end, tail.filled(), outlet)?;
-                self.pool.give(tail);
+                let place = self.place(&end, tail.as_ref().map(Buffer::filled), outlet)?;
+                if let Some(tail) = tail {
+                    self.pool.give(tail);
+                }
                 outlet.event(Event::Ended(vec![(end, place)]))
             }
             Piece::Failed(error) => {
@@ -161,32 +218,38 @@ impl<'a> Packer<'a> {
         }
     }
 
-    /// Decides where the last of a file goes. A fragment that is full goes out here, that is after
-    /// all blocks of the present file: these stay in one piece, and may be dropped.
-    fn place(&mut self, end: &FileEnd, tail: &[u8], outlet: &mut Outlet) -> Result<Place, Gone> {
-        self.begins |= self.beginnings.contains(&end.id);
-        if let Some(hash) = end.hash
-            && end.size > 0
-            && self.repeated.contains(&end.size)
-        {
-            if let Some(first) = self.seen.get(&(end.size, hash)) {
-                return Ok(Place::CopyOf(*first));
-            }
-            self.seen.insert((end.size, hash), end.id);
-        }
-        if tail.is_empty() {
-            return Ok(Place::Tail { fragment: NONE_32, offset: 0 });
-        }
-        let begins = std::mem::take(&mut self.begins);
-        if let Some(full) = self.fragment.take_if(|full| begins || full.room() < tail.len()) {
+    /// Puts the last of a file where it goes; `None` of a tail that was not read. A fragment that is
+    /// full goes out here, that is after all blocks of the present file: these stay in one piece,
+    /// and may be dropped.
+    fn place(
+        &mut self,
+        end: &FileEnd,
+        tail: Option<&[u8]>,
+        outlet: &mut Outlet,
+    ) -> Result<Place, Gone> {
+        // less than a block
+        let length = usize::try_from(end.size % self.pool.block() as u64).unwrap_or(0);
+        let (place, ends) = self.fragments.place((end.id, end.size), end.hash, length);
+        if ends && let Some(full) = self.fragment.take() {
             outlet.block(full, Event::Fragment)?;
-            self.fragments += 1;
         }
-        let fragment = self.fragment.get_or_insert_with(|| self.pool.take());
-        // less than a block, which has at most 1 MiB
-        let offset = u32::try_from(fragment.len()).unwrap_or(NONE_32);
-        fragment.append(tail);
-        Ok(Place::Tail { fragment: self.fragments, offset })
+        if matches!(place, Place::Tail { .. }) && length > 0 {
+            let fragment = self.fragment.get_or_insert_with(|| self.pool.take().into());
+            if let Some(tail) = tail {
+                fragment.input.append(tail);
+            } else {
+                let (at, offset) = (fragment.input.len(), end.size - length as u64);
+                fragment.missing.push(Missing { id: end.id, at, length, offset });
+                fragment.input.leave(length);
+            }
+            if self.is_cached
+                && let Some(hash) = end.hash
+            {
+                fragment.members.push((hash, end.size));
+                fragment.first.get_or_insert(end.id);
+            }
+        }
+        Ok(place)
     }
 }
 
@@ -204,11 +267,11 @@ impl Outlet<'_> {
     /// Sends a block to the compressors, and the promise of its result to the writer.
     fn block(
         &self,
-        input: Buffer,
+        block: Unpacked,
         event: impl FnOnce(Receiver<Result<Packed, ImageError>>) -> Event,
     ) -> Result<(), Gone> {
         let (reply, result) = bounded(1);
-        self.jobs.send(Job { input, reply }).map_err(|_| Gone)?;
+        self.jobs.send(Job { block, reply }).map_err(|_| Gone)?;
         self.event(event(result))
     }
 }
