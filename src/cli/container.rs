@@ -1,7 +1,6 @@
 //! `container`: from words to an image.
 
 use std::io::Write as _;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -9,13 +8,13 @@ use super::args::{BaseName, Container};
 use super::beneath::{self, Foundation};
 use super::bytecode;
 use super::caching::Caching;
-use super::config::Config;
 use super::context::Context;
 use super::diagnose::Failure;
 use super::finish::{self, Wanted};
 use super::freeze;
 use super::frozen::Frozen;
 use super::output::{Kind, Output};
+use super::plan::{NAME_BYTES, Plan, plan};
 use super::proof;
 use super::report::Report;
 use super::terminal::Terminal;
@@ -23,28 +22,9 @@ use super::wish::Wish;
 use crate::assemble::{self, Assembled, Codec, Identity};
 use crate::base::{ByteSize, Epoch, Escaped, Progress as _};
 use crate::closure::{self, Base, Closure};
-use crate::image::{
-    self, Compression, Identifier, ImageOptions, OciOptions, SifOptions, SquashfsOptions, oci,
-};
+use crate::image::{self, Identifier, ImageOptions, OciOptions, SifOptions, SquashfsOptions, oci};
 use crate::rootfs::Rootfs;
 use crate::stack::Stack;
-
-/// As many threads as a login node's other users will bear.
-const POLITE_JOBS: usize = 8;
-/// A file name has at most 255 bytes; the ending needs some.
-const NAME_BYTES: usize = 240;
-
-/// What was asked for, checked.
-struct Plan {
-    authors: Vec<String>,
-    name: Option<String>,
-    version: String,
-    compression: Compression,
-    jobs: NonZeroUsize,
-    epoch: Option<Epoch>,
-    include: Vec<PathBuf>,
-    caching: Option<Caching>,
-}
 
 /// Freezes the session into an image, and says what became of it.
 pub(super) fn container(
@@ -141,117 +121,12 @@ pub(super) fn export(
     })
 }
 
-fn plan(context: &Context, words: &Container) -> anyhow::Result<Plan> {
-    let config = Config::read(&context.environment)?;
-    let compression = compression(words, &config)?;
-    let epoch = words.epoch.map_or_else(|| source_date_epoch(context), |epoch| Ok(Some(epoch)))?;
-    let date = epoch.unwrap_or(context.now).date();
-    let version = match &words.version {
-        Some(text) => format!("{date}-{}", printable("the version (-v)", text)?),
-        None => date,
-    };
-    Ok(Plan {
-        caching: Caching::open(context, &words.caching, &config)?,
-        authors: authors(context, words, &config)?,
-        name: words.name.as_deref().map(file_name).transpose()?,
-        version,
-        compression,
-        jobs: words.jobs.or(config.jobs).unwrap_or_else(|| default_jobs(context)),
-        epoch,
-        include: words.include.iter().map(std::path::absolute).collect::<Result<_, _>>()?,
-    })
-}
-
-/// What was asked for on the command line; the config file's where the format takes it.
-fn compression(words: &Container, config: &Config) -> Result<Compression, Failure> {
-    let format = words.format;
-    match words.compression {
-        Some(asked) if !format.takes(asked) => Err(Failure::Usage(format!(
-            "the format {format} is not compressed with {asked}, but with {}",
-            format.default_compression()
-        ))),
-        Some(asked) => Ok(asked),
-        None => Ok(config
-            .compression
-            .filter(|asked| format.takes(*asked))
-            .unwrap_or(format.default_compression())),
-    }
-}
-
-/// `SOURCE_DATE_EPOCH`, where it is set and not empty.
-fn source_date_epoch(context: &Context) -> Result<Option<Epoch>, Failure> {
-    let text = context.environment.get("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty());
-    let parsed = text.map(|text| text.parse().map_err(|_| text)).transpose();
-    parsed.map_err(|text| {
-        let text = Escaped(text);
-        Failure::Usage(format!(
-            "SOURCE_DATE_EPOCH is `{text}`, not a number of seconds up to 4294967295"
-        ))
-    })
-}
-
-fn authors(context: &Context, words: &Container, config: &Config) -> Result<Vec<String>, Failure> {
-    let authors = if words.author.is_empty() {
-        match context
-            .environment
-            .get("MODULE_EXPORT_AUTHOR")
-            .filter(|author| !author.trim().is_empty())
-        {
-            Some(author) => vec![author.clone()],
-            None => config.author.clone().map(super::config::Authors::into_vec).unwrap_or_default(),
-        }
-    } else {
-        words.author.clone()
-    };
-    if authors.is_empty() {
-        return Err(Failure::NoAuthor);
-    }
-    authors.iter().map(|author| printable("the author (-a)", author)).collect()
-}
-
-/// `text` trimmed, if it is one line that a terminal can show.
-fn printable(what: &str, text: &str) -> Result<String, Failure> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(Failure::Usage(format!("{what} is empty")));
-    }
-    if Escaped(text).to_string() != text {
-        return Err(Failure::Usage(format!(
-            "{what} holds characters that cannot be shown: `{}`",
-            Escaped(text)
-        )));
-    }
-    Ok(text.to_owned())
-}
-
-/// The image's name as a file name.
-fn file_name(name: &str) -> Result<String, Failure> {
-    let name = printable("the name (-n)", name)?.replace('/', "_");
-    if name == "." || name == ".." {
-        return Err(Failure::Usage(format!("the name (-n) `{name}` is a directory's")));
-    }
-    if name.len() > NAME_BYTES {
-        return Err(Failure::Usage(format!("the name (-n) is longer than {NAME_BYTES} bytes")));
-    }
-    Ok(name)
-}
-
 fn default_name(frozen: &Frozen) -> String {
     let last = frozen.evaluation.modules.last().map_or("modules", |module| &module.full_name);
     let prefix = if matches!(frozen.stack, Stack::Eessi(_)) { "EESSI_" } else { "" };
     let name = format!("{prefix}{}", Escaped(last).to_string().replace('/', "_"));
     let fits = |&(at, c): &(usize, char)| at + c.len_utf8() <= NAME_BYTES;
     name.char_indices().take_while(fits).map(|(_, c)| c).collect()
-}
-
-/// All cores of a batch job; else as many as leave a login node to its other users.
-fn default_jobs(context: &Context) -> NonZeroUsize {
-    let allowed = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let in_job = ["SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID"]
-        .iter()
-        .any(|name| context.environment.contains_key(*name));
-    let polite = NonZeroUsize::new(POLITE_JOBS).unwrap_or(NonZeroUsize::MIN);
-    if in_job { allowed } else { allowed.min(polite) }
 }
 
 fn base_of(words: &Container, frozen: &Frozen) -> Result<Base, Failure> {

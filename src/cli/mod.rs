@@ -26,6 +26,7 @@ mod output;
 mod ownership;
 mod personal;
 mod pinned;
+mod plan;
 mod proof;
 mod report;
 mod run;
