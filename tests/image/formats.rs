@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use module_export::base::{Epoch, Interrupt, Silent};
+use module_export::base::{Digest, Epoch, Interrupt, Silent};
 use module_export::image::read::unpack;
 use module_export::image::{Compression, Format, ImageOptions};
 use module_export::rootfs::{File, FileId, Metadata, Rootfs, Special, SpecialKind};
@@ -17,7 +17,7 @@ use super::read::ours;
 use super::samples::odd_tree;
 use super::squashfs::unsquashed;
 use super::tools::{is_root, run, skip, tool};
-use super::tree::{IMPLIED, assert_same, bytes, expected, on_disk, path};
+use super::tree::{IMPLIED, Shown, assert_same, bytes, expected, on_disk, path};
 use super::write::{image_options, sif_options, try_write};
 
 const STREAMS: [Format; 3] = [Format::Tar, Format::TarGz, Format::TarZst];
@@ -333,6 +333,14 @@ fn a_layout_is_added_to_and_keeps_what_it_has() {
     assert_eq!(sizes, [5, 8, 11], "two of three layers are shared");
     let tags = module_export::image::oci::tags(&image).unwrap().unwrap();
     assert_eq!(tags, ["1", "2"]);
+    let error = ours(&image).unwrap_err().to_string();
+    assert!(error.contains("several images") && error.contains('1'), "{error}");
+    for (tag, content) in [("1", "a"), ("2", "c")] {
+        let tree = ours(&work.path().join(format!("image:{tag}"))).unwrap();
+        let Shown::File(.., digest, _) = &tree["/lib/x"] else { panic!("{:?}", tree["/lib/x"]) };
+        assert_eq!(*digest, Digest::of(content.as_bytes()), "{tag}");
+    }
+    assert!(ours(&work.path().join("image:3")).unwrap_err().to_string().contains("no image with"));
     let names: Vec<PathBuf> = fs::read_dir(&image).unwrap().map(|e| e.unwrap().path()).collect();
     assert_eq!(names.len(), 3, "{names:?}");
 }

@@ -49,7 +49,7 @@ fn oci(store: &Store, index: &Value, choice: &Choice) -> Result<Described, Image
         return Err(broken(store.path(), &what));
     }
     let first = images.first().and_then(|image| tag_of(image));
-    if choice.is_strict() && images.iter().any(|image| tag_of(image) != first) {
+    if images.iter().any(|image| tag_of(image) != first) {
         let what = format!("it has several images: add the tag of one, {}", tags(all));
         return Err(broken(store.path(), &what));
     }

@@ -149,15 +149,27 @@ impl FoundFile {
     }
 }
 
+/// Layout and tag, where `path` itself is nothing, but what stands before its last `:` is a layout.
+fn tagged(path: &Path) -> Option<(&Path, &str)> {
+    let (layout, tag) = path.to_str()?.rsplit_once(':')?;
+    let is_layout = Path::new(layout).join("oci-layout").is_file();
+    (is_layout && path.symlink_metadata().is_err()).then_some((Path::new(layout), tag))
+}
+
 impl Image {
     /// Opens the image at `path`: a SIF, a squashfs, an archive, or a directory, which is an
-    /// image-layout or a root file system. What is compressed as a whole is decompressed into a
-    /// temporary file without a name.
+    /// image-layout or a root file system; `DIR:TAG` is one of several images in a layout. What is
+    /// compressed as a whole is decompressed into a temporary file without a name.
     ///
     /// # Errors
-    /// What cannot be read, or is nothing of these.
+    /// What cannot be read, or is nothing of these; a layout of several images without a tag.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
-        Self::open_chosen(path, &Choice::default())
+        match tagged(path) {
+            Some((layout, tag)) => {
+                Self::open_chosen(layout, &Choice { tag: Some(tag), ..Choice::default() })
+            }
+            None => Self::open_chosen(path, &Choice::default()),
+        }
     }
 
     /// The same where there may be several images; see [`Choice`].
