@@ -32,11 +32,12 @@ const LOADER: &[&str] = &["LD_LIBRARY_PATH", "LD_PRELOAD", "LD_AUDIT"];
 pub(super) fn run(context: &Context, words: &Run, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     let parent = scratch_parent(context, words);
     let scratch = Scratch::new(&parent)?;
-    let image = Image::open(&words.image)?;
+    let image = Image::open_in(&words.image, &parent)?;
     check_is_ours(&image, &words.image)?;
     check_room(&parent, unpacked_size(&image, &context.interrupt)?)?;
     let root = scratch.root();
-    read::unpack(&words.image, &root, terminal, &context.interrupt)?;
+    read::unpack_opened(&image, &root, terminal, &context.interrupt)?;
+    drop(image);
     crate::base::Progress::finish(terminal);
     let status = run_in(context, words, &root)?;
     // only now: the command may have been using it

@@ -59,7 +59,9 @@ fn every_format_is_written_inspected_run_and_written_again_byte_for_byte() {
         let shown = env.run(env.module_export().args(["inspect", "--json"]).arg(&image));
         manifests.push(serde_json::from_str(&shown.success()).unwrap());
         let mut run = env.module_export();
-        run.arg("run").arg(&image).args(["--", "sh", "-c", "echo $EBROOTWHICHTARGET"]);
+        // what is decompressed goes where it was told to, too
+        run.env("TMPDIR", "/nowhere").args(["run", "--tmpdir"]).arg(env.root());
+        run.arg(&image).args(["--", "sh", "-c", "echo $EBROOTWHICHTARGET"]);
         let answer = env.run(&mut run).success();
         assert_eq!(answer, format!("{}\n", session["EBROOTWHICHTARGET"]), "{format}");
         let first = tree(&image);

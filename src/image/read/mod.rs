@@ -29,7 +29,7 @@ use super::sif::Architecture;
 use super::squashfs::format::DATA_STORED;
 use crate::rootfs::{self, ImagePath, Metadata, SpecialKind};
 
-pub use self::unpack::{Unpacked, unpack};
+pub use self::unpack::{Unpacked, unpack, unpack_opened};
 
 /// Longest path in an image; `PATH_MAX` is 4096, but a tree may be deeper than that.
 const LONGEST_PATH: usize = 1 << 16;
@@ -164,11 +164,22 @@ impl Image {
     /// # Errors
     /// What cannot be read, or is nothing of these; a layout of several images without a tag.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
+        Self::open_with(path, None)
+    }
+
+    /// The same; the temporary file lies in the directory `scratch`.
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub fn open_in(path: &Path, scratch: &Path) -> Result<Self, ImageError> {
+        Self::open_with(path, Some(scratch))
+    }
+
+    fn open_with(path: &Path, scratch: Option<&Path>) -> Result<Self, ImageError> {
+        let choice = Choice { scratch, ..Choice::default() };
         match tagged(path) {
-            Some((layout, tag)) => {
-                Self::open_chosen(layout, &Choice { tag: Some(tag), ..Choice::default() })
-            }
-            None => Self::open_chosen(path, &Choice::default()),
+            Some((layout, tag)) => Self::open_chosen(layout, &Choice { tag: Some(tag), ..choice }),
+            None => Self::open_chosen(path, &choice),
         }
     }
 

@@ -43,10 +43,22 @@ pub fn unpack(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<Unpacked, ImageError> {
-    let image = Image::open(image)?;
+    unpack_opened(&Image::open(image)?, destination, progress, interrupt)
+}
+
+/// As [`unpack`], of an image that is open already.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn unpack_opened(
+    image: &Image,
+    destination: &Path,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Unpacked, ImageError> {
     progress.stage("unpacking the image", Some(u64::from(image.inodes())), None);
     let mut unpacker = Unpacker {
-        image: &image,
+        image,
         destination,
         progress,
         interrupt,
