@@ -44,6 +44,7 @@ pub(super) fn export(
     terminal: &Terminal,
 ) -> anyhow::Result<Report> {
     let started = Instant::now();
+    context.end_at_second_signal()?;
     let plan = plan(context, words)?;
     terminal.stage("evaluating modulefiles", None, None);
     let wish = Wish {

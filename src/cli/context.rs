@@ -44,10 +44,7 @@ impl Context {
         for signal in
             [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
         {
-            // a second one ends us at once, should a file system not answer; registered first, so
-            // that it looks at the flag before the other sets it
-            signal_hook::flag::register_conditional_default(signal, interrupt.flag())
-                .and_then(|_| signal_hook::flag::register(signal, interrupt.flag()))
+            signal_hook::flag::register(signal, interrupt.flag())
                 .context("cannot watch for signals")?;
         }
         Ok(Self {
@@ -58,6 +55,20 @@ impl Context {
             not_text,
             interrupt,
         })
+    }
+
+    /// From now on a second signal ends the program at once, should a file system not answer. Not
+    /// for who passes signals on.
+    pub(super) fn end_at_second_signal(&self) -> anyhow::Result<()> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let once = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(self.interrupt.is_set()));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // in this order: the first looks before the other sets the flag
+            signal_hook::flag::register_conditional_default(signal, once.clone())
+                .and_then(|_| signal_hook::flag::register(signal, once.clone()))
+                .context("cannot watch for signals")?;
+        }
+        Ok(())
     }
 }
 
