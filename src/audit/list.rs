@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::ops::Bound;
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -44,6 +45,29 @@ pub enum Listed {
 pub struct ListingError {
     /// Counted from 1.
     pub line: usize,
+}
+
+/// Where a path leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// The links on the way, each with its target.
+    pub links: Vec<(PathBuf, Vec<u8>)>,
+    /// Where it ends, without links; there need not be anything.
+    pub end: PathBuf,
+    /// Whether it has no end.
+    pub is_circle: bool,
+}
+
+/// As many links as Linux follows in one path.
+const MAX_LINKS: usize = 40;
+
+/// The names in `path`, without `.` and the root.
+fn names(path: &Path) -> impl Iterator<Item = OsString> {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
+    })
 }
 
 /// A line as it is written.
@@ -112,6 +136,62 @@ impl Listing {
         Ok(Self { lines })
     }
 
+    /// What is at `path`, links not followed, and why it is in the image.
+    #[must_use]
+    pub fn get(&self, path: &Path) -> Option<(&Listed, &str)> {
+        self.lines.get(path).map(|line| (&line.listed, &*line.reason))
+    }
+
+    /// Everything in order of the path: what it is, and why.
+    pub fn iter(&self) -> impl Iterator<Item = (&Path, &Listed, &str)> {
+        self.lines.iter().map(|(path, line)| (path.as_path(), &line.listed, &*line.reason))
+    }
+
+    /// Whether anything of the list lies in the directory `path`.
+    #[must_use]
+    pub fn has_below(&self, path: &Path) -> bool {
+        let behind = (Bound::Excluded(path), Bound::Unbounded);
+        let next = self.lines.range::<Path, _>(behind).next();
+        next.is_some_and(|(next, _)| next.starts_with(path))
+    }
+
+    /// Whether no list says anything of `path`, as it tells of the list itself.
+    #[must_use]
+    pub fn is_unlisted(path: &Path) -> bool {
+        UNLISTED.iter().any(|unlisted| path == Path::new(unlisted))
+    }
+
+    /// Follows `path`, which is absolute, through every link on the way and at its end.
+    #[must_use]
+    pub fn follow(&self, path: &Path) -> Way {
+        let mut way = Way { links: Vec::new(), end: PathBuf::from("/"), is_circle: false };
+        let mut todo: Vec<OsString> = names(path).collect();
+        todo.reverse();
+        while let Some(name) = todo.pop() {
+            if name == ".." {
+                way.end.pop();
+                continue;
+            }
+            let next = way.end.join(&name);
+            let Some(Listed::Link(target)) = self.lines.get(&next).map(|line| &line.listed) else {
+                way.end = next;
+                continue;
+            };
+            way.links.push((next, target.clone()));
+            if way.links.len() > MAX_LINKS {
+                way.is_circle = true;
+                return way;
+            }
+            if target.first() == Some(&b'/') {
+                way.end = PathBuf::from("/");
+            }
+            let target = PathBuf::from(OsString::from_vec(target.clone()));
+            let names: Vec<_> = names(&target).collect();
+            todo.extend(names.into_iter().rev());
+        }
+        way
+    }
+
     /// Why what is at `path` is in the image, as `kind:detail`.
     #[must_use]
     pub fn reason(&self, path: &Path) -> Option<&str> {
@@ -132,9 +212,7 @@ impl Listing {
             let path = path.as_path();
             let line = self.lines.get(path);
             lost.remove(path);
-            if matches!(node, Node::Directory(_)) && line.is_none()
-                || UNLISTED.iter().any(|unlisted| path == Path::new(unlisted))
-            {
+            if matches!(node, Node::Directory(_)) && line.is_none() || Self::is_unlisted(path) {
                 return;
             }
             let Some(line) = line else {

@@ -10,6 +10,7 @@ mod list;
 mod pointers;
 mod scripts;
 mod view;
+mod why;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ use crate::elf::Look;
 use crate::environment::Variables;
 use crate::rootfs::{FileId, Rootfs};
 
-pub use list::{Listed, Listing, ListingError};
+pub use list::{Listed, Listing, ListingError, Way};
+pub use why::{About, Background, Chain, Step};
 
 /// The contents of the files of a root file system.
 pub trait Contents: Sync {
@@ -38,6 +40,8 @@ pub trait Contents: Sync {
 pub struct Module {
     /// Full name.
     pub name: String,
+    /// Whether the user asked for it, or another module did.
+    pub requested: bool,
     /// Its modulefile.
     pub modulefile: PathBuf,
     /// Its installation prefixes.

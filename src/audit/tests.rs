@@ -183,6 +183,7 @@ fn modules_have_their_file_and_what_they_depend_on() {
     let mut small = Small::new();
     small.modules = vec![Module {
         name: "app/1".to_owned(),
+        requested: true,
         modulefile: "/m/app/1.lua".into(),
         prefixes: vec!["/opt/app".into()],
         dependencies: vec!["lib/1".to_owned()],

@@ -40,6 +40,14 @@ pub(super) enum Verb {
     ///
     /// Looks at the image alone. Status 5 if anything is altered or missing.
     Verify(Verify),
+    /// Say why a file is in an image: the chain of reasons to what the user asked for
+    ///
+    /// As in: module-export why GROMACS.sif /bin/sh
+    ///
+    /// Links inside the image are followed, a directory is summed up by reasons, a name without `/`
+    /// is looked for everywhere. Status 1, with the reason where there is one, for what is not in
+    /// the image.
+    Why(Why),
     /// Run a command in an image without any container runtime
     ///
     /// As in: module-export run GROMACS.sif -- gmx --version
@@ -293,6 +301,17 @@ pub(super) struct Verify {
     /// Threads [default: as many as there are cores, at most 8]
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<std::num::NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Why {
+    /// The image
+    pub(super) image: PathBuf,
+    /// An absolute path in it, or the name of a file alone
+    pub(super) path: PathBuf,
+    /// Print the chain as JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -32,6 +32,8 @@ pub(super) enum Failure {
     NameTaken(PathBuf),
     #[error("not enough space on the file system of `{}`: up to {needed} needed, {available} free", Escaped(&path.to_string_lossy()))]
     NoSpace { path: PathBuf, needed: ByteSize, available: ByteSize },
+    #[error("`{}` has no list of its files, so it cannot say what is in it and why", Escaped(&.0.to_string_lossy()))]
+    NoList(PathBuf),
     #[error("{count} warnings, and --strict treats them as errors; no image was written")]
     Strict { count: usize },
     #[error("{count} needs of packed files are not met in the image; no image was written")]

@@ -61,6 +61,7 @@ fn about_failure(failure: &Failure) -> Option<&'static str> {
         Failure::Incomplete { .. } => {
             "load the modules that provide what lacks, add files with --include, or pass --allow-incomplete"
         }
+        Failure::NoList(_) => "`verify` says what else is not as it was written",
         Failure::Usage(_) | Failure::Cannot(_) | Failure::WrongSession(_) => return None,
     })
 }

@@ -33,8 +33,11 @@ mod run;
 mod sbom;
 mod scratch;
 mod stale;
+mod tally;
 mod terminal;
+mod told;
 mod verify;
+mod why;
 mod wish;
 
 use std::ffi::OsString;
@@ -132,9 +135,12 @@ fn perform(cli: Cli) -> ExitCode {
     let terminal = match &cli.verb {
         Verb::Container(words) => Terminal::new(&words.talk),
         Verb::Run(words) => Terminal::plain(words.quiet),
-        Verb::Env(_) | Verb::Inspect(_) | Verb::Verify(_) | Verb::Hook(_) | Verb::Demo(_) => {
-            Terminal::plain(false)
-        }
+        Verb::Env(_)
+        | Verb::Inspect(_)
+        | Verb::Verify(_)
+        | Verb::Why(_)
+        | Verb::Hook(_)
+        | Verb::Demo(_) => Terminal::plain(false),
     };
     let result = Context::new().and_then(|context| dispatch(&context, cli.verb, &terminal));
     terminal.abandon();
@@ -148,6 +154,7 @@ fn dispatch(context: &Context, verb: Verb, terminal: &Terminal) -> anyhow::Resul
         Verb::Env(words) => env_verb::env(context, &words, terminal)?,
         Verb::Inspect(words) => inspect::inspect(&words)?,
         Verb::Verify(words) => return verify::verify(context, &words, terminal),
+        Verb::Why(words) => return why::why(&words, terminal),
         Verb::Hook(words) => hook::hook(context, &words)?,
         Verb::Demo(words) => demo::demo(context, &words, terminal)?,
         Verb::Run(words) => return run::run(context, &words, terminal),

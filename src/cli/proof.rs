@@ -114,6 +114,7 @@ impl Contents for Planned<'_> {
 pub(super) fn modules(manifest: &Manifest) -> Vec<Module> {
     let module = |module: &crate::assemble::ManifestModule| Module {
         name: module.name.clone(),
+        requested: module.requested,
         modulefile: module.modulefile.clone(),
         prefixes: module.prefixes.clone(),
         dependencies: module.dependencies.clone(),

@@ -293,6 +293,11 @@ impl<'a> Collector<'a> {
         Ok(image_path(moved.as_deref().unwrap_or(path))?)
     }
 
+    /// The same as a path for reasons; one that no image can have stays as it is.
+    pub(super) fn place(&self, path: &Path) -> PathBuf {
+        self.image(path).map_or_else(|_| path.to_owned(), |at| at.as_path().to_owned())
+    }
+
     /// Whether the image has something where `path` leads inside it.
     pub(super) fn has(&self, path: &Path) -> bool {
         self.image(path)

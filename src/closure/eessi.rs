@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::collect::{Collector, INJECTIONS};
-use super::{Base, BindPoint, ClosureError, Reason, Request};
+use super::{Base, BindPoint, Cause, ClosureError, Reason, Request};
 use crate::base::Epoch;
 use crate::base::fs::sorted_dir;
 use crate::stack::{Eessi, LmodInstallation};
@@ -25,7 +25,7 @@ pub(super) fn add(
 ) -> Result<(), ClosureError> {
     if request.base != Base::Host {
         for layer in layers(eessi, request.lmod) {
-            let reason: Reason = format!("compat:{}", layer.display()).into();
+            let reason: Reason = Cause::Layer(layer.clone()).into();
             collector.add(&layer, &reason)?;
         }
     }
@@ -50,7 +50,7 @@ fn layers(eessi: &Eessi, lmod: Option<&LmodInstallation>) -> Vec<PathBuf> {
 
 /// Adds the init of this version and of the repository, and Lmod's configuration of the target.
 fn add_init(collector: &mut Collector<'_>, eessi: &Eessi) -> Result<(), ClosureError> {
-    let reason: Reason = "init:eessi".into();
+    let reason: Reason = Cause::Init("eessi".to_owned()).into();
     let configuration = eessi.lmod_configuration();
     for path in [
         eessi.init(),
@@ -77,7 +77,7 @@ fn add_init(collector: &mut Collector<'_>, eessi: &Eessi) -> Result<(), ClosureE
 
 /// Adds the link to the site's own files, and the empty directory that it leads to.
 fn add_injections(collector: &mut Collector<'_>, eessi: &Eessi) -> Result<(), ClosureError> {
-    let reason: Reason = "init:eessi".into();
+    let reason: Reason = Cause::Init("eessi".to_owned()).into();
     let link = eessi.host_injections();
     collector.put_link(&link, Path::new(INJECTIONS), Epoch::GENERATED, &reason)?;
     collector.make_directory(Path::new(INJECTIONS))?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::collect::Collector;
 use super::probe::Probe;
 use super::scope::{Scope, is_driver};
-use super::{ClosureError, Reason, Request};
+use super::{Cause, ClosureError, Reason, Request};
 use crate::base::Escaped;
 use crate::elf::{Architecture, ElfFacts, Kind, Loader, Look, Missing, Object, Search};
 use crate::rootfs::{Content, Node};
@@ -185,10 +185,12 @@ impl<'a> Needs<'a> {
             collector.omit(path, "GPU driver library");
             return Ok(());
         }
-        let reason = || -> Reason {
-            format!("library:{} for {}", name.to_string_lossy(), needing.display()).into()
+        let reason = |collector: &Collector<'_>| -> Reason {
+            let user = collector.place(needing);
+            Cause::Library { name: name.to_owned(), user }.into()
         };
-        if inside || self.scope.may_add_library(path) && collector.add(path, &reason())? {
+        let may_add = !inside && self.scope.may_add_library(path);
+        if inside || may_add && collector.add(path, &reason(collector))? {
             self.packed.insert(path.to_owned());
         } else {
             self.missing.insert(Missing { object: needing.to_owned(), name: name.to_owned() });

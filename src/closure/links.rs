@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::collect::{Collector, INJECTIONS};
 use super::scope::{Scope, is_driver};
-use super::{BindPoint, ClosureError, Reason};
+use super::{BindPoint, Cause, ClosureError, Reason};
 use crate::base::Escaped;
 use crate::rootfs::Node;
 
@@ -50,7 +50,7 @@ pub(super) fn add(
             }
             let Ok(metadata) = std::fs::metadata(&outside) else { continue };
             if scope.may_follow(&outside, &metadata) {
-                let reason: Reason = format!("link:{}", link.display()).into();
+                let reason: Reason = Cause::Link(link.clone()).into();
                 if collector.add(&outside, &reason)? {
                     grown = true;
                     continue;

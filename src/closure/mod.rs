@@ -1,5 +1,6 @@
 //! Which files the loaded modules need, and why.
 
+mod cause;
 mod collect;
 mod eessi;
 mod host;
@@ -28,6 +29,7 @@ use crate::stack::Stack;
 use collect::Collector;
 use scope::Scope;
 
+pub use cause::Cause;
 pub use collect::INJECTIONS;
 pub use links::OF_THE_RUNTIME;
 pub use policy::LEFT_OUT_ON_REQUEST;
@@ -169,7 +171,7 @@ pub enum ClosureError {
     Rootfs(#[from] RootfsError),
 }
 
-/// Why a file is in the image, as `kind:detail`.
+/// Why a file is in the image, as `kind:detail`; see [`Cause`].
 type Reason = Arc<str>;
 
 /// Finds everything that the modules need, and plans it at its own place in an image.
@@ -242,7 +244,7 @@ fn add_reached(
 /// Adds what the user asked for beyond the modules.
 fn include(collector: &mut Collector<'_>, paths: &[PathBuf]) -> Result<(), ClosureError> {
     for path in paths {
-        let reason: Reason = format!("include:{}", path.display()).into();
+        let reason: Reason = Cause::Include(path.clone()).into();
         if path.is_absolute() && collector.add_special(path, &reason)? {
             continue;
         }

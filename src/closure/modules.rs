@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::collect::Collector;
 use super::prefixes::{Surroundings, module_root};
-use super::{ClosureError, Installation, ModuleFiles, Reason, Request};
+use super::{Cause, ClosureError, Installation, ModuleFiles, Reason, Request};
 use crate::base::fs::sorted_dir;
 use crate::base::{ByteSize, Escaped};
 use crate::rootfs::{Directory, FileId, Node};
@@ -21,7 +21,7 @@ pub(super) fn add(
     for module in request.modules {
         let prefixes = surroundings.prefixes(module);
         collector.warnings.extend(prefixes.warnings);
-        let reason: Reason = format!("module:{}", module.full_name).into();
+        let reason: Reason = Cause::Module(module.full_name.clone()).into();
         let mut paths = prefixes.paths;
         for path in &paths {
             collector.add(path, &reason)?;
@@ -46,7 +46,7 @@ pub(super) fn add(
 /// Adds a modulefile and the files that give it names: `.modulerc*` and `.version` of its
 /// directory and of those above it, up to the one in `MODULEPATH`.
 fn add_modulefile(collector: &mut Collector<'_>, module: &ModuleFiles) -> Result<(), ClosureError> {
-    let reason: Reason = format!("modulefile:{}", module.full_name).into();
+    let reason: Reason = Cause::Modulefile(module.full_name.clone()).into();
     if !collector.add(&module.modulefile, &reason)? {
         collector.warnings.push(format!(
             "module `{}`: its modulefile `{}` cannot be packed",
@@ -67,7 +67,7 @@ fn add_modulefile(collector: &mut Collector<'_>, module: &ModuleFiles) -> Result
 
 /// Adds the links `default` that lead to a modulefile that is packed.
 fn add_defaults(collector: &mut Collector<'_>, module: &ModuleFiles) -> Result<(), ClosureError> {
-    let reason: Reason = format!("modulefile:{}", module.full_name).into();
+    let reason: Reason = Cause::Modulefile(module.full_name.clone()).into();
     for directory in directories(module) {
         let link = directory.join("default");
         let Ok(target) = std::fs::canonicalize(&link) else { continue };

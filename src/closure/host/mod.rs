@@ -11,7 +11,7 @@ mod tools;
 use std::path::{Path, PathBuf};
 
 use super::collect::Collector;
-use super::{ClosureError, Reason, Request};
+use super::{Cause, ClosureError, Reason, Request};
 use crate::elf::{self, Loader};
 
 pub(super) use cache::add as add_loader_cache;
@@ -63,7 +63,7 @@ fn add_tcl(collector: &mut Collector<'_>, request: &Request<'_>) -> Result<(), C
 
 /// `base:<what>`.
 fn reason(what: &str) -> Reason {
-    format!("base:{what}").into()
+    Cause::Base(what.to_owned()).into()
 }
 
 /// What loads this machine's shell.

@@ -1,15 +1,15 @@
 //! Interpreters of the scripts that are packed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{interpreters, library_directories, reason};
+use super::{interpreters, library_directories};
 use crate::closure::collect::Collector;
-use crate::closure::{ClosureError, Request, parallel};
+use crate::closure::{Cause, ClosureError, Reason, Request, parallel};
 use crate::rootfs::Content;
 
 /// Longest first line of a script that the kernel reads, in bytes.
@@ -68,15 +68,22 @@ impl<'a> Scripts<'a> {
                 })
                 .collect();
             let asked = parallel::map(&paths, collector.interrupt, |path| interpreter_of(path))?;
-            let asked: BTreeSet<_> = asked.into_iter().flatten().flatten().collect();
-            let new: Vec<_> = asked.difference(&self.known).cloned().collect();
+            // by the first script that asks for it
+            let mut new: BTreeMap<Interpreter, &Path> = BTreeMap::new();
+            for (path, asked) in paths.iter().zip(asked) {
+                for interpreter in asked.into_iter().flatten() {
+                    if !self.known.contains(&interpreter) {
+                        new.entry(interpreter).or_insert(path);
+                    }
+                }
+            }
             if new.is_empty() {
                 return Ok(());
             }
-            for interpreter in &new {
-                self.add_interpreter(collector, interpreter)?;
+            for (interpreter, script) in &new {
+                self.add_interpreter(collector, interpreter, script)?;
             }
-            self.known.extend(new);
+            self.known.extend(new.into_keys());
         }
     }
 
@@ -84,14 +91,15 @@ impl<'a> Scripts<'a> {
         &self,
         collector: &mut Collector<'_>,
         interpreter: &Interpreter,
+        script: &Path,
     ) -> Result<(), ClosureError> {
         let program = match interpreter {
             Interpreter::At(path) => Some(path.clone()),
             Interpreter::Named(name) => self.find(collector, name),
         };
         let Some(program) = program.filter(|program| program.is_file()) else { return Ok(()) };
-        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let reason = reason(&name);
+        let name = program.file_name().unwrap_or_default().to_owned();
+        let reason: Reason = Cause::BaseScript { name, user: collector.place(script) }.into();
         let there_already = collector.holds(&program);
         if !collector.add(&program, &reason)? {
             return Ok(());
