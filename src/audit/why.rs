@@ -192,11 +192,14 @@ impl Background<'_> {
                 format!("`{}` needs the library `{}`", shown(user), name.to_string_lossy())
             }
             Cause::Link(link) => format!("the link `{}` leads to it", shown(link)),
-            Cause::Script { name, user } | Cause::BaseScript { name, user } => {
-                let name_shown = name.to_string_lossy();
-                let what = if is_called(name) { "" } else { "it belongs to it: " };
-                format!("{what}the script `{}` is run by `{name_shown}`", shown(user))
+            Cause::BaseScript { name, user } => {
+                let (is_it, name) = (is_called(name), name.to_string_lossy());
+                let what = if is_it { "it runs" } else { "it belongs to what runs" };
+                format!("{what} the script `{}`, which asks for `{name}`", shown(user))
             }
+            Cause::Script(user) => format!("the script `{}` names it", shown(user)),
+            Cause::Constant(user) => format!("the program `{}` has its path in it", shown(user)),
+            Cause::Environment(name) => format!("the variable {name} of the image names it"),
             Cause::Base(name) => match DATA.iter().find(|(word, _)| word == name) {
                 Some((_, says)) => format!("base of this machine: {says}"),
                 None => format!(

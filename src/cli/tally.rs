@@ -71,9 +71,10 @@ fn group(cause: &Cause) -> (String, String) {
         Cause::Modulefile(name) => (whole, format!("modulefile of {name}")),
         Cause::Library { .. } => (kind("library"), "libraries that packed files need".to_owned()),
         Cause::Link(_) => (kind("link"), "what packed links lead to".to_owned()),
-        Cause::Script { .. } | Cause::BaseScript { .. } => {
-            (kind("script"), "interpreters of packed scripts".to_owned())
-        }
+        Cause::BaseScript { .. } => (kind("script"), "interpreters of packed scripts".to_owned()),
+        Cause::Script(_) => (kind("script"), "what packed scripts name".to_owned()),
+        Cause::Constant(_) => (kind("constant"), "what packed programs name".to_owned()),
+        Cause::Environment(_) => (kind("environment"), "what variables name".to_owned()),
         Cause::Base(_) => (kind("base"), "base of this machine".to_owned()),
         Cause::Beneath => (kind("base"), "the base".to_owned()),
         Cause::Core(_) => (kind("core"), "core of a slim base".to_owned()),

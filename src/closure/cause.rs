@@ -6,11 +6,13 @@
 //! | `modulefile:NAME` | this module's modulefile, or what gives that its names | likewise |
 //! | `library:NAME for PATH` | what loads `PATH`, an ELF file, found by this name | `PATH` |
 //! | `link:PATH` | where this link leads | `PATH` |
-//! | `script:NAME for PATH` | what the `#!` line of `PATH` asks for by this name | `PATH` |
-//! | `base:NAME for PATH` | the same, of this machine | `PATH` |
+//! | `script:PATH` | what this script names, in its `#!` line or below it | `PATH` |
+//! | `constant:PATH` | what a constant of this program names | `PATH` |
+//! | `base:NAME for PATH` | this machine's `NAME`, which the `#!` line of `PATH` asks for | `PATH` |
 //! | `base:NAME` | a tool or data of this machine that every image gets | nothing |
 //! | `base:` | of a base that others made | nothing |
 //! | `core:NAME` | what every slim base keeps | nothing |
+//! | `environment:NAME` | what this variable of the image names | nothing |
 //! | `compat:PATH` | of the compatibility layer at `PATH` | nothing |
 //! | `init:NAME` | what starting a session of this stack reads | nothing |
 //! | `include:PATH` | asked for by this path | nothing |
@@ -43,13 +45,12 @@ pub enum Cause {
     },
     /// This link leads to it.
     Link(PathBuf),
-    /// A script is run by it.
-    Script {
-        /// As it is named there: `python3` of `#!/usr/bin/env python3`.
-        name: OsString,
-        /// The script.
-        user: PathBuf,
-    },
+    /// This script names it, as what runs it or further below.
+    Script(PathBuf),
+    /// A constant of this program names it.
+    Constant(PathBuf),
+    /// This variable of the image names it.
+    Environment(String),
     /// This machine's own, as every image with such a base has it.
     Base(String),
     /// This machine's own interpreter of this name, with what belongs to it, for a script.
@@ -94,7 +95,9 @@ impl Cause {
             Self::Modulefile(_) => "modulefile",
             Self::Library { .. } => "library",
             Self::Link(_) => "link",
-            Self::Script { .. } => "script",
+            Self::Script(_) => "script",
+            Self::Constant(_) => "constant",
+            Self::Environment(_) => "environment",
             Self::Base(_) | Self::BaseScript { .. } | Self::Beneath => "base",
             Self::Core(_) => "core",
             Self::Layer(_) => "compat",
@@ -110,8 +113,9 @@ impl Cause {
     pub fn user(&self) -> Option<&Path> {
         match self {
             Self::Library { user, .. }
-            | Self::Script { user, .. }
             | Self::BaseScript { user, .. }
+            | Self::Script(user)
+            | Self::Constant(user)
             | Self::Link(user) => Some(user),
             _ => None,
         }
@@ -135,15 +139,18 @@ impl fmt::Display for Cause {
             Self::Module(detail)
             | Self::Modulefile(detail)
             | Self::Core(detail)
+            | Self::Environment(detail)
             | Self::Init(detail) => write!(f, "{kind}:{detail}"),
             Self::Base(name) => write!(f, "{kind}:{}", encoded(name.as_ref(), is_name)),
             Self::Beneath | Self::Generated => write!(f, "{kind}:"),
-            Self::Link(path) | Self::Layer(path) | Self::Include(path) => {
+            Self::Link(path)
+            | Self::Script(path)
+            | Self::Constant(path)
+            | Self::Layer(path)
+            | Self::Include(path) => {
                 write!(f, "{kind}:{}", encoded(path.as_ref(), is_path))
             }
-            Self::Library { name, user }
-            | Self::Script { name, user }
-            | Self::BaseScript { name, user } => {
+            Self::Library { name, user } | Self::BaseScript { name, user } => {
                 let name = encoded(name, is_name);
                 write!(f, "{kind}:{name}{FOR}{}", encoded(user.as_ref(), is_path))
             }
@@ -214,7 +221,10 @@ fn understood(reason: &str) -> Option<Cause> {
         "modulefile" => Cause::Modulefile(detail.to_owned()),
         "core" => Cause::Core(detail.to_owned()),
         "init" => Cause::Init(detail.to_owned()),
+        "environment" => Cause::Environment(detail.to_owned()),
         "link" => Cause::Link(path()?),
+        "script" => Cause::Script(path()?),
+        "constant" => Cause::Constant(path()?),
         "compat" => Cause::Layer(path()?),
         "include" => Cause::Include(path()?),
         "generated" if detail.is_empty() => Cause::Generated,
@@ -222,10 +232,6 @@ fn understood(reason: &str) -> Option<Cause> {
         "library" => {
             let (name, user) = with_user()?;
             Cause::Library { name, user }
-        }
-        "script" => {
-            let (name, user) = with_user()?;
-            Cause::Script { name, user }
         }
         "base" => match with_user() {
             Some((name, user)) => Cause::BaseScript { name, user },
@@ -295,7 +301,9 @@ mod tests {
             any::<String>().prop_map(Cause::Core),
             any::<String>().prop_map(Cause::Init),
             (name(), path()).prop_map(|(name, user)| Cause::Library { name, user }),
-            (name(), path()).prop_map(|(name, user)| Cause::Script { name, user }),
+            any::<String>().prop_map(Cause::Environment),
+            path().prop_map(Cause::Script),
+            path().prop_map(Cause::Constant),
             (name(), path()).prop_map(|(name, user)| Cause::BaseScript { name, user }),
             name().prop_filter_map("a name", |name| {
                 let name = name.into_string().ok().filter(|name| !name.is_empty())?;

@@ -34,7 +34,7 @@ fn run(env: &TestEnv, program: &Path, words: &[&str]) {
 }
 
 /// A root file system in which one static program is everything: in `root`.
-fn small_root(env: &TestEnv) -> Option<PathBuf> {
+pub(crate) fn small_root(env: &TestEnv) -> Option<PathBuf> {
     let busybox = tool("busybox")?;
     let root = env.root().join("root");
     for name in ["usr/bin", "usr/lib", "etc", "opt/data", "opt/old", "tmp", "dev", "srv"] {

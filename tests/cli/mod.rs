@@ -14,3 +14,4 @@ mod sbom;
 pub(crate) mod session;
 mod trouble;
 mod verify;
+mod why;
