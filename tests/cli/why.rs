@@ -210,7 +210,7 @@ fn each_question_has_its_answer_in_every_format() {
             (data.join("easybuild/easybuild-data.log"), "was left out (build log)", ""),
             (share(b"on"), "/share/on` is not in the image\n", "did you mean `$ROOT/apps/data"),
             ("/gone/one".into(), "`/gone/one` is not in the image\n", "/share/one`"),
-            ("onee".into(), "`onee` is not in the image\n", "/share/one`"),
+            ("onee".into(), "`onee` is not in the image\n", "/one`"),
         ] {
             let ran = why(&env, &image, &path, &[]);
             assert_eq!((ran.status, &*ran.stdout), (1, ""), "{ran}");
