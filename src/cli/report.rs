@@ -137,10 +137,14 @@ impl Report {
             Format::Sif | Format::Squashfs | Format::Sandbox => vec![apptainer(""), ours],
             Format::Oci | Format::OciArchive => {
                 let transport = if self.kind == Format::Oci { "oci:" } else { "oci-archive:" };
-                let image = format!("{transport}{path}");
+                // a layout may hold other images, too
+                let (_, tag) = oci::reference(&self.manifest.name, &self.manifest.version);
+                let tag = if self.kind == Format::Oci { format!(":{tag}") } else { String::new() };
+                let image = format!("{transport}{path}{tag}");
+                let image = shell_words::quote(&image);
                 vec![
-                    format!("podman run --rm {} COMMAND", shell_words::quote(&image)),
-                    apptainer(transport),
+                    format!("podman run --rm {image} COMMAND"),
+                    format!("apptainer exec {image} COMMAND"),
                 ]
             }
             Format::DockerArchive => vec![

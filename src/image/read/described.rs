@@ -50,7 +50,10 @@ fn oci(store: &Store, index: &Value, choice: &Choice) -> Result<Described, Image
     }
     let first = images.first().and_then(|image| tag_of(image));
     if images.iter().any(|image| tag_of(image) != first) {
-        let what = format!("it has several images: add the tag of one, {}", tags(all));
+        let what = format!(
+            "it has several images: write `:` and the tag of one behind its name, {}",
+            tags(all)
+        );
         return Err(broken(store.path(), &what));
     }
     let mut nested;
