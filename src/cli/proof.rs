@@ -1,8 +1,8 @@
 //! The proof of completeness before an image is written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
 
 use super::beneath::Foundation;
 use super::diagnose::Failure;
@@ -20,7 +20,7 @@ const NAMED: usize = 20;
 struct Planned<'a> {
     rootfs: &'a Rootfs,
     /// What the closure saw of them.
-    looks: &'a BTreeMap<PathBuf, Look>,
+    looks: &'a BTreeMap<OsString, Look>,
     kept: Kept,
 }
 
@@ -83,7 +83,9 @@ impl ReadAt for Range<'_> {
 impl Contents for Planned<'_> {
     fn look(&self, file: FileId) -> Look {
         match &self.rootfs.file(file).content {
-            Content::Host(path) => self.looks.get(path).cloned().unwrap_or_else(|| elf::look(path)),
+            Content::Host(path) => {
+                self.looks.get(path.as_os_str()).cloned().unwrap_or_else(|| elf::look(path))
+            }
             Content::Bytes(bytes) => elf::look_at(&bytes.as_slice()),
             Content::Part(part) => elf::look_at(&Range { part, size: self.rootfs.file(file).size }),
             Content::Kept => self.kept.looks.get(&file).cloned().unwrap_or(Look::Other),
@@ -126,7 +128,7 @@ pub(super) fn modules(manifest: &Manifest) -> Vec<Module> {
 /// they are allowed.
 pub(super) fn prove(
     assembled: &mut Assembled,
-    (looks, foundation): (&BTreeMap<PathBuf, Look>, Option<&Foundation>),
+    (looks, foundation): (&BTreeMap<OsString, Look>, Option<&Foundation>),
     allow_incomplete: bool,
     terminal: &Terminal,
     interrupt: &Interrupt,

@@ -29,7 +29,7 @@ pub(super) struct Needs<'a> {
     objects: Vec<Object>,
     loaders: BTreeMap<Architecture, Loader>,
     /// Paths that were found to be in the image, or were added to it.
-    packed: BTreeSet<PathBuf>,
+    packed: BTreeSet<OsString>,
     /// What nothing was found for.
     missing: BTreeSet<Missing>,
 }
@@ -53,7 +53,7 @@ impl<'a> Needs<'a> {
     }
 
     /// What was seen of the files that were opened.
-    pub(super) fn into_looks(self) -> BTreeMap<PathBuf, Look> {
+    pub(super) fn into_looks(self) -> BTreeMap<OsString, Look> {
         self.probe.into_looks()
     }
 
@@ -177,7 +177,7 @@ impl<'a> Needs<'a> {
         name: &OsStr,
         needing: &Path,
     ) -> Result<(), ClosureError> {
-        if self.packed.contains(path) {
+        if self.packed.contains(path.as_os_str()) {
             return Ok(());
         }
         let inside = collector.has(path) || collector.is_beneath(path);
@@ -191,7 +191,7 @@ impl<'a> Needs<'a> {
         };
         let may_add = !inside && self.scope.may_add_library(path);
         if inside || may_add && collector.add(path, &reason(collector))? {
-            self.packed.insert(path.to_owned());
+            self.packed.insert(path.into());
         } else {
             self.missing.insert(Missing { object: needing.to_owned(), name: name.to_owned() });
         }

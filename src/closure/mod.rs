@@ -15,6 +15,7 @@ mod scope;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -99,7 +100,7 @@ pub struct Closure {
     /// What the user should know, each a full sentence.
     pub warnings: Vec<String>,
     /// What files of this machine begin with, as far as they were opened.
-    pub looks: BTreeMap<PathBuf, Look>,
+    pub looks: BTreeMap<OsString, Look>,
 }
 
 /// A module's installation in the image.
@@ -219,7 +220,7 @@ fn add_reached(
     collector: &mut Collector<'_>,
     request: &Request<'_>,
     scope: &Scope<'_>,
-) -> Result<BTreeMap<PathBuf, Look>, ClosureError> {
+) -> Result<BTreeMap<OsString, Look>, ClosureError> {
     let mut scripts = (request.base == Base::Host).then(|| host::Scripts::new(request));
     let mut libraries = libraries::Needs::new(collector, request, scope);
     let astray = loop {

@@ -1,18 +1,17 @@
 //! Hashing of contents as they are read.
 
+mod pair;
+#[cfg(target_arch = "x86_64")]
+mod stitched;
+
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 
-use sha2::Digest as _;
-
+use self::pair::Pair;
 use super::FileDigest;
 use super::source::FileEnd;
 use crate::base::Digest;
 use crate::rootfs::FileId;
-
-/// Bytes that are hashed in one way before they are hashed in the other: a block of both, so that
-/// the processor works on both at a time.
-const HASHED_BYTES: usize = 64;
 
 /// A content hash: SHA-256, or BLAKE3 where nobody asked for SHA-256.
 pub(super) type Hash = [u8; 32];
@@ -36,7 +35,7 @@ pub(super) fn is_zero(bytes: &[u8]) -> bool {
 
 /// Hashes one file as it is read.
 pub(super) enum Hasher {
-    Digests(Box<(sha2::Sha256, sha1::Sha1)>),
+    Digests(Box<Pair>),
     Blake3(Box<blake3::Hasher>),
     Nothing,
 }
@@ -46,9 +45,8 @@ impl Hasher {
     pub(super) fn new(hashing: Hashing, size: u64) -> Self {
         match hashing {
             Hashing::Digests => {
-                let mut sha1 = sha1::Sha1::default();
-                sha1.update(format!("blob {size}\0"));
-                Self::Digests(Box::new((sha2::Sha256::default(), sha1)))
+                // as Git names a file's content
+                Self::Digests(Box::new(Pair::new(format!("blob {size}\0").as_bytes())))
             }
             Hashing::Duplicates(repeated) if repeated.contains(&size) => {
                 Self::Blake3(Box::default())
@@ -60,12 +58,7 @@ impl Hasher {
     /// Takes the next bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         match self {
-            Self::Digests(both) => {
-                for part in bytes.chunks(HASHED_BYTES) {
-                    both.0.update(part);
-                    both.1.update(part);
-                }
-            }
+            Self::Digests(pair) => pair.update(bytes),
             Self::Blake3(hasher) => {
                 hasher.update(bytes);
             }
@@ -87,7 +80,10 @@ impl Hasher {
 
     fn hashes(self) -> (Option<Hash>, Option<[u8; 20]>) {
         match self {
-            Self::Digests(both) => (Some(both.0.finalize().into()), Some(both.1.finalize().into())),
+            Self::Digests(pair) => {
+                let (sha256, sha1_git) = pair.finish();
+                (Some(sha256), Some(sha1_git))
+            }
             Self::Blake3(hasher) => (Some(hasher.finalize().into()), None),
             Self::Nothing => (None, None),
         }
