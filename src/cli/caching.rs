@@ -9,6 +9,7 @@ use super::args::CacheFlags;
 use super::config::Config;
 use super::context::Context;
 use super::diagnose::Failure;
+use crate::base::fs::PathContext as _;
 use crate::base::{ByteSize, Escaped};
 use crate::image::{Cache, CacheError, CacheOptions};
 
@@ -58,7 +59,7 @@ impl Caching {
             }
             return Ok(None);
         };
-        let directory = std::path::absolute(&directory)?;
+        let directory = std::path::absolute(&directory).at("find the place of", &directory)?;
         let verify = words.cache_verify;
         match Cache::open(CacheOptions { verify, ..CacheOptions::new(directory.clone()) }) {
             Ok(cache) => Ok(Some(Self { directory, cache: Some(Arc::new(cache)), warning: None })),

@@ -79,7 +79,7 @@ pub(super) fn demo(context: &Context, words: &Demo, terminal: &Terminal) -> anyh
     let directory = match &words.keep {
         Some(directory) => {
             std::fs::create_dir_all(directory).at("make the directory", directory)?;
-            std::path::absolute(directory)?
+            std::path::absolute(directory).at("find the place of", directory)?
         }
         None => scratch.path().to_owned(),
     };

@@ -8,6 +8,7 @@ use super::caching::Caching;
 use super::config::Config;
 use super::context::Context;
 use super::diagnose::Failure;
+use crate::base::fs::PathContext as _;
 use crate::base::{Epoch, Escaped};
 use crate::image::Compression;
 
@@ -49,8 +50,14 @@ pub(super) fn plan(context: &Context, words: &Container) -> anyhow::Result<Plan>
         compression,
         jobs: words.jobs.or(config.jobs).unwrap_or_else(|| default_jobs(context)),
         epoch,
-        include: words.include.iter().map(std::path::absolute).collect::<Result<_, _>>()?,
+        include: included(&words.include)?,
     })
+}
+
+/// Absolute paths of what is to be added.
+fn included(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let absolute = |path: &PathBuf| std::path::absolute(path).at("find the place of", path);
+    Ok(paths.iter().map(absolute).collect::<Result<_, _>>()?)
 }
 
 /// What was asked for on the command line; the config file's where the format takes it.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::diagnose::Place;
 use super::output::takes_nothing;
@@ -97,6 +98,21 @@ fn remove(scratch: &Path) -> io::Result<()> {
 
 /// Removes the directory `root` of an image, where it is there.
 pub(super) fn remove_tree(root: &Path) -> io::Result<()> {
+    with_all_descriptors(|| remove_whole(root))
+}
+
+/// Does `work`, which needs an open file for each level of a tree, with as many as are allowed. The
+/// usual limit is for programs that know no better.
+fn with_all_descriptors<T>(work: impl FnOnce() -> T) -> T {
+    let limit = getrlimit(Resource::Nofile);
+    // what does not work shows in what is to be done
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let done = work();
+    let _ = setrlimit(Resource::Nofile, limit);
+    done
+}
+
+fn remove_whole(root: &Path) -> io::Result<()> {
     if root.symlink_metadata().is_ok() && std::fs::remove_dir_all(root).is_err() {
         open_up(root);
         std::fs::remove_dir_all(root)?;
@@ -147,5 +163,18 @@ mod tests {
         second.close().unwrap();
         drop(running);
         assert_eq!(sorted_dir(parent.path()).unwrap().len(), kept.len());
+    }
+
+    #[test]
+    fn a_tree_that_is_deeper_than_files_may_be_open_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("root");
+        let deepest = (0..400).fold(root.clone(), |path, _| path.join("d"));
+        std::fs::create_dir_all(deepest).unwrap();
+        let limit = Rlimit { current: Some(100), ..getrlimit(Resource::Nofile) };
+        setrlimit(Resource::Nofile, limit.clone()).unwrap();
+        remove_tree(&root).unwrap();
+        assert!(!root.exists());
+        assert_eq!(getrlimit(Resource::Nofile).current, limit.current);
     }
 }

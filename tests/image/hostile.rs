@@ -357,6 +357,43 @@ fn layers_are_bounded_as_archives_are() {
 }
 
 #[test]
+fn a_root_file_system_may_have_files_that_are_named_as_an_images_are() {
+    for documents in [&["index.json"][..], &["manifest.json"], &["index.json", "manifest.json"]] {
+        for text in ["{}", "[]", "no JSON", r#"[{"Config":"x"}]"#, r#"{"manifests":[]}"#] {
+            let archive = documents
+                .iter()
+                .fold(Archive::default(), |archive, name| archive.file(name, text.as_bytes()));
+            let want: Vec<_> =
+                documents.iter().map(|name| format!("/{name} {}x1", text.len())).collect();
+            assert_eq!(taken(&archive.file("x", b"1").end()).unwrap()[..want.len()], want);
+        }
+    }
+}
+
+#[test]
+fn a_layer_that_docker_saved_as_a_link_to_another_is_found() {
+    let layer = Archive::default().file("one", b"1").end();
+    let manifest = |layers: &str| format!(r#"[{{"Config":"c.json","Layers":[{layers}]}}]"#);
+    let saved = |manifest: &str| {
+        Archive::default()
+            .file("manifest.json", manifest.as_bytes())
+            .file("c.json", b"{}")
+            .file("a/layer.tar", &layer)
+            .entry(EntryType::Symlink, "b/layer.tar", "../a/layer.tar")
+            .entry(EntryType::Link, "c/layer.tar", "./a/layer.tar")
+            .entry(EntryType::Symlink, "d/layer.tar", "../../../../c/layer.tar")
+            .entry(EntryType::Symlink, "e/layer.tar", "layer.tar")
+            .end()
+    };
+    for name in ["a", "b", "c", "d"] {
+        let manifest = manifest(&format!(r#""{name}/layer.tar""#));
+        assert_eq!(taken(&saved(&manifest)).unwrap(), ["/one 1x1"], "{name}");
+    }
+    let error = taken(&saved(&manifest(r#""e/layer.tar""#))).unwrap_err();
+    assert_eq!(error, "it has no `e/layer.tar`");
+}
+
+#[test]
 fn an_image_of_many_owners_is_read() {
     owners_are_read(2000);
 }

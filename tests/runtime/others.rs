@@ -174,7 +174,7 @@ mount -t cgroup2 none /sys/fs/cgroup
 export CONTAINERS_CONF=$1/containers.conf
 podman() { command podman --root "$1/root" --runroot "$1/run" --storage-driver overlay "${@:2}"; }
 trap 'podman "$1" rmi --all --force >/dev/null 2>&1 || :' EXIT
-podman "$1" load --quiet --input "$2" >/dev/null
+podman "$1" load --quiet --input "$2"
 files=$(ulimit -n)
 podman "$1" run --rm --user 12345 --ulimit "nofile=$files:$files" --ulimit nproc=1000:1000 \
     "$(podman "$1" images --quiet | head -n 1)" sh -c "$3"
@@ -212,7 +212,10 @@ fn podman_runs_it_as_any_user_who_reads_every_file() {
         return skip(&format!("podman cannot run here: {}", ran.stderr));
     }
     let target = &exported.session["EESSI_SOFTWARE_SUBDIR"];
-    assert_eq!(ran.success(), format!("12345\n{target} J0(1)=0.765198 dot=30\nall read\n"));
+    let ran = ran.success();
+    let (loaded, ran) = ran.split_once('\n').unwrap();
+    assert!(loaded.starts_with("Loaded image: localhost/image:2"), "{loaded}");
+    assert_eq!(ran, format!("12345\n{target} J0(1)=0.765198 dot=30\nall read\n"));
 }
 
 #[test]

@@ -15,6 +15,8 @@ const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 /// The annotation by which tools find an image in a layout.
 pub(in crate::image) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// Where `podman load`, `docker load` and containerd look for the whole name.
+const FULL_NAME: &str = "io.containerd.image.name";
 
 pub(super) fn layer_type(compression: Compression) -> &'static str {
     match compression {
@@ -117,7 +119,10 @@ pub(super) fn descriptor(options: &OciOptions, manifest: Digest, size: usize) ->
         "mediaType": MANIFEST_TYPE,
         "digest": named(manifest),
         "size": size,
-        "annotations": { REF_NAME: options.tag },
+        "annotations": {
+            REF_NAME: options.tag,
+            FULL_NAME: format!("localhost/{}:{}", options.repository, options.tag),
+        },
         "platform": platform,
     })
 }

@@ -29,11 +29,17 @@ pub(in crate::image) struct Described {
 
 /// The chosen image; `None` in a store without any index.
 pub(super) fn find(store: &Store, choice: &Choice) -> Result<Option<Described>, ImageError> {
-    if let Some((index, _)) = store.document("index.json")? {
+    // a root file system may have files of these names, too
+    if store.has("oci-layout")?
+        && let Some((index, _)) = store.document("index.json")?
+    {
         return oci(store, &index, choice).map(Some);
     }
-    match (store, store.document("manifest.json")?) {
-        (Store::Archive { .. }, Some((manifest, _))) => docker(store, &manifest).map(Some),
+    let Store::Archive { .. } = store else { return Ok(None) };
+    match store.document("manifest.json") {
+        Ok(Some((manifest, _))) if manifest.pointer("/0/Layers").is_some() => {
+            docker(store, &manifest).map(Some)
+        }
         _ => Ok(None),
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::Digest as _;
+use tar::EntryType;
 
 use super::archive::broken;
 use super::headers::{Limited, next_entry};
@@ -79,13 +80,25 @@ impl Extent {
     }
 }
 
+/// An entry of an archive.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Where its bytes begin, and how many there are.
+    Bytes(u64, u64),
+    /// It is another entry's: `docker save` wrote a layer once that several images have.
+    Link(String),
+}
+
+/// Links from entry to entry that are followed.
+const MOST_LINKS: usize = 8;
+
 /// Where an image keeps its parts.
 #[derive(Debug)]
 pub(super) enum Store {
     /// Files below this directory.
     Layout(PathBuf),
     /// Entries of a plain archive, by name.
-    Archive { path: PathBuf, file: Arc<File>, parts: BTreeMap<String, (u64, u64)> },
+    Archive { path: PathBuf, file: Arc<File>, parts: BTreeMap<String, Part> },
 }
 
 impl Store {
@@ -132,10 +145,22 @@ impl Store {
                 let path = Arc::from(path);
                 Ok(Some(Extent { file: Arc::new(file), path, start: 0, size: found.len() }))
             }
-            Self::Archive { path, file, parts } => Ok(parts.get(name).map(|&(start, size)| {
-                Extent { file: Arc::clone(file), path: (**path).into(), start, size }
-            })),
+            Self::Archive { path, file, parts } => {
+                let mut part = parts.get(name);
+                for _ in 0..MOST_LINKS {
+                    let Some(Part::Link(target)) = part else { break };
+                    part = parts.get(target);
+                }
+                let Some(Part::Bytes(start, size)) = part else { return Ok(None) };
+                let (file, path) = (Arc::clone(file), (**path).into());
+                Ok(Some(Extent { file, path, start: *start, size: *size }))
+            }
         }
+    }
+
+    /// Whether there is a part `name`.
+    pub(super) fn has(&self, name: &str) -> Result<bool, ImageError> {
+        Ok(self.find(name)?.is_some())
     }
 
     /// The part `name`.
@@ -160,8 +185,8 @@ impl Store {
     }
 }
 
-/// Name, start and size of every file of a plain archive.
-fn parts(path: &Path, mut file: &File) -> Result<BTreeMap<String, (u64, u64)>, ImageError> {
+/// Every entry of a plain archive, by name.
+fn parts(path: &Path, mut file: &File) -> Result<BTreeMap<String, Part>, ImageError> {
     let mut parts = BTreeMap::new();
     file.seek(SeekFrom::Start(0)).at("read", path)?;
     let (from, header) = Limited::new(file);
@@ -171,7 +196,30 @@ fn parts(path: &Path, mut file: &File) -> Result<BTreeMap<String, (u64, u64)>, I
         let (entry, _) = entry.map_err(|error| broken(path, &error.to_string()))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let name = name.trim_start_matches("./").to_owned();
-        parts.insert(name, (entry.raw_file_position(), entry.size()));
+        let target = entry.link_name_bytes().unwrap_or_default();
+        let target = String::from_utf8_lossy(&target);
+        let part = match entry.header().entry_type() {
+            EntryType::Symlink => Part::Link(beside(&name, &target)),
+            EntryType::Link => Part::Link(target.trim_start_matches("./").to_owned()),
+            _ => Part::Bytes(entry.raw_file_position(), entry.size()),
+        };
+        parts.insert(name, part);
     }
     Ok(parts)
+}
+
+/// The entry that the link `name` leads to.
+fn beside(name: &str, target: &str) -> String {
+    let mut names: Vec<&str> = name.split('/').collect();
+    names.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                names.pop();
+            }
+            part => names.push(part),
+        }
+    }
+    names.join("/")
 }
