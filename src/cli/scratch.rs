@@ -172,7 +172,7 @@ mod tests {
         let deepest = (0..400).fold(root.clone(), |path, _| path.join("d"));
         std::fs::create_dir_all(deepest).unwrap();
         let limit = Rlimit { current: Some(100), ..getrlimit(Resource::Nofile) };
-        setrlimit(Resource::Nofile, limit.clone()).unwrap();
+        setrlimit(Resource::Nofile, limit).unwrap();
         remove_tree(&root).unwrap();
         assert!(!root.exists());
         assert_eq!(getrlimit(Resource::Nofile).current, limit.current);

@@ -194,12 +194,15 @@ mod tests {
     #[test]
     fn the_digests_of_abc_are_those_of_the_standard() {
         let (sha256, sha1) = ours(b"", b"abc", &[3]);
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         assert_eq!(
-            hex(&sha256),
+            crate::base::Digest::from_bytes(sha256).to_string(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
-        assert_eq!(hex(&sha1), "a9993e364706816aba3e25717850c26c9cd0d89d");
+        let want = [
+            0xa9, 0x99, 0x3e, 0x36, 0x47, 0x06, 0x81, 0x6a, 0xba, 0x3e, 0x25, 0x71, 0x78, 0x50,
+            0xc2, 0x6c, 0x9c, 0xd0, 0xd8, 0x9d,
+        ];
+        assert_eq!(sha1, want);
     }
 
     proptest! {
