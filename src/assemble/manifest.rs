@@ -31,6 +31,9 @@ pub struct Manifest {
     pub cpu: Cpu,
     /// What lies under the modules.
     pub base: BaseLayer,
+    /// Whether of what lies under the modules only a part is packed (`--slim`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slim: bool,
     /// What was left out, and why.
     pub omissions: Vec<Omission>,
     /// Links into per-site places.
@@ -159,6 +162,7 @@ pub(super) fn manifest(assembly: &Assembly) -> Manifest {
         modules: assembly.modules.clone(),
         cpu: assembly.cpu.clone(),
         base: assembly.base.clone(),
+        slim: assembly.closure.slim.is_some(),
         omissions: assembly.closure.omissions.clone(),
         bind_points: assembly.closure.bind_points.clone(),
         lacks: Vec::new(),

@@ -136,6 +136,12 @@ pub(super) struct Container {
     /// `docker-archive`; otherwise the base becomes a part of the image. `./host` names a directory.
     #[arg(long, value_name = "B")]
     pub(super) base: Option<BaseName>,
+    /// Of what lies under the modules, only a core and what they reach
+    ///
+    /// Of a compatibility layer that leaves out compilers' headers, documentation, and every program
+    /// that nothing packed names; `--include` adds some. Of this machine: tools for looking around.
+    #[arg(long)]
+    pub(super) slim: bool,
     /// `gzip`, `zstd`, `xz`, `lz4` or `none`, with a level as in `gzip:9`
     ///
     /// Every kernel mounts gzip; zstd is faster, but kernels before 4.14, EL7's and EL8's cannot

@@ -75,6 +75,7 @@ pub(super) fn export(
         closure.omissions.len(),
         closure.bind_points.len()
     );
+    let slim = closure.slim.clone();
     let mut warnings = warnings(context, &mut frozen, &closure);
     warnings.extend(bytecode::warning(&closure.rootfs, plan.epoch));
     if words.strict && !warnings.is_empty() {
@@ -114,6 +115,7 @@ pub(super) fn export(
         cache: plan.caching.as_ref().and_then(Caching::report),
         seconds: started.elapsed().as_secs_f64(),
         manifest: assembled.manifest,
+        slim,
         warnings,
         findings,
         differences: frozen.differences,
@@ -182,6 +184,7 @@ fn resolve(
         path: &path,
         library_path: &library_path,
         lmod: frozen.lmod.as_ref(),
+        slim: words.slim.then_some(&frozen.variables),
     };
     Ok(closure::resolve(&request, terminal, &context.interrupt)?)
 }

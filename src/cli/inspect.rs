@@ -72,7 +72,11 @@ fn shown(manifest: &Manifest) -> String {
             Escaped(&manifest.codec.library)
         ),
         format!("CPU         {}", Escaped(&manifest.cpu.targets.join(", "))),
-        format!("base        {}", base(&manifest.base)),
+        format!(
+            "base        {}{}",
+            base(&manifest.base),
+            if manifest.slim { ", slim" } else { "" }
+        ),
         format!("left out    {} files and directories", manifest.omissions.len()),
         format!("bind points {}", manifest.bind_points.len()),
         "modules".to_owned(),

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use super::args::Container;
+use super::args::{BaseName, Container};
 use super::caching::Caching;
 use super::config::Config;
 use super::context::Context;
@@ -34,6 +34,12 @@ pub(super) struct Plan {
 /// # Errors
 /// A [`Failure`] of usage; a cache or config file that cannot be used.
 pub(super) fn plan(context: &Context, words: &Container) -> anyhow::Result<Plan> {
+    if words.slim && matches!(words.base, Some(BaseName::Image(_))) {
+        return Err(Failure::Usage(
+            "--slim leaves nothing out of a base that others made: give --base compat or --base host with it, or no --slim".to_owned(),
+        )
+        .into());
+    }
     let config = Config::read(&context.environment)?;
     let compression = compression(words, &config)?;
     let epoch = words.epoch.map_or_else(|| source_date_epoch(context), |epoch| Ok(Some(epoch)))?;

@@ -9,6 +9,7 @@ use super::terminal::Terminal;
 use crate::assemble::Manifest;
 use crate::audit::Finding;
 use crate::base::{ByteSize, Digest, Escaped};
+use crate::closure::{NOT_REACHED, Slim};
 use crate::environment::fidelity::Difference;
 use crate::image::{Format, oci};
 use crate::modulefile::Command;
@@ -41,6 +42,9 @@ pub(super) struct Report {
     pub(super) seconds: f64,
     /// As it stands in the image.
     pub(super) manifest: Manifest,
+    /// What `--slim` left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) slim: Option<Slim>,
     /// Everything the user should know, each a sentence.
     pub(super) warnings: Vec<String>,
     /// What the proof of completeness found.
@@ -86,6 +90,7 @@ impl Report {
         }
         terminal.say(&format!("  modules    {}", self.modules(terminal.verbose)));
         terminal.say(&format!("  starts on  {}", starts_on(manifest)));
+        self.show_slim(terminal);
         self.show_omissions(terminal);
         for bind in &manifest.bind_points {
             if terminal.verbose {
@@ -170,6 +175,33 @@ impl Report {
         names.join(", ") + &more
     }
 
+    fn show_slim(&self, terminal: &Terminal) {
+        let Some(slim) = self.slim.as_ref().filter(|slim| slim.left_out > 0) else { return };
+        terminal.say(&format!(
+            "  slim       {} of the layer's {} files and links, {} of {}",
+            slim.packed,
+            slim.packed + slim.left_out,
+            slim.packed_bytes,
+            ByteSize(slim.packed_bytes.0.saturating_add(slim.left_out_bytes.0))
+        ));
+        let guesses = slim.openers.iter().filter(|opener| !opener.not_packed.is_empty());
+        let guesses: Vec<_> = guesses.collect();
+        if !guesses.is_empty() && !terminal.verbose {
+            terminal.say(&format!(
+                "             {} of {} files that open libraries while they run name some that are not packed (--verbose names each)",
+                guesses.len(),
+                slim.openers.len()
+            ));
+        }
+        for opener in guesses.iter().filter(|_| terminal.verbose) {
+            terminal.say(&format!(
+                "  may open   {}: {} (not packed)",
+                Escaped(&opener.path.to_string_lossy()),
+                Escaped(&opener.not_packed.join(", "))
+            ));
+        }
+    }
+
     fn show_omissions(&self, terminal: &Terminal) {
         let omissions = &self.manifest.omissions;
         if terminal.verbose {
@@ -183,7 +215,7 @@ impl Report {
             return;
         }
         let mut reasons: Vec<(&str, usize)> = Vec::new();
-        for omission in omissions {
+        for omission in omissions.iter().filter(|left| !left.reason.starts_with(NOT_REACHED)) {
             match reasons.iter_mut().find(|(reason, _)| *reason == omission.reason) {
                 Some((_, count)) => *count += 1,
                 None => reasons.push((&omission.reason, 1)),

@@ -39,6 +39,8 @@ pub(super) struct Collector<'a> {
     injections: Option<Injections>,
     /// What lies under everything that is added.
     beneath: Option<&'a Rootfs>,
+    /// Where links are followed to; anywhere if it is `None`.
+    confines: Option<PathBuf>,
 }
 
 /// EESSI's link to what a site adds. On disk it leads wherever the site says; in the image it
@@ -79,6 +81,7 @@ impl<'a> Collector<'a> {
             hard_links: BTreeMap::new(),
             injections,
             beneath: request.beneath,
+            confines: None,
         })
     }
 
@@ -90,6 +93,7 @@ impl<'a> Collector<'a> {
             omissions: self.omissions.into_iter().collect(),
             bind_points: self.bind_points.into_iter().collect(),
             warnings: self.warnings,
+            slim: None,
             looks: BTreeMap::new(),
         }
     }
@@ -104,6 +108,18 @@ impl<'a> Collector<'a> {
             return Ok(true);
         }
         self.add_leaf(&real, &metadata, reason)
+    }
+
+    /// Does `work` with links that lead out of `top` added, but not followed.
+    pub(super) fn confined<T>(
+        &mut self,
+        top: Option<&Path>,
+        work: impl FnOnce(&mut Self) -> Result<T, ClosureError>,
+    ) -> Result<T, ClosureError> {
+        self.confines = top.map(Path::to_owned);
+        let done = work(self);
+        self.confines = None;
+        done
     }
 
     /// Adds the links that `path` leads through and returns where it ends, which has no link in
@@ -122,6 +138,13 @@ impl<'a> Collector<'a> {
                 continue;
             }
             let next = at.join(&name);
+            if !self
+                .confines
+                .as_ref()
+                .is_none_or(|top| next.starts_with(top) || top.starts_with(&next))
+            {
+                return Ok(None);
+            }
             let Some(metadata) = self.examine(&next)? else { return Ok(None) };
             if !metadata.is_symlink() {
                 at = next;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::collect::{Collector, INJECTIONS};
-use super::{Base, BindPoint, Cause, ClosureError, Reason, Request};
+use super::{Base, BindPoint, Cause, ClosureError, Reason, Request, slim};
 use crate::base::Epoch;
 use crate::base::fs::sorted_dir;
 use crate::stack::{Eessi, LmodInstallation};
@@ -25,6 +25,10 @@ pub(super) fn add(
 ) -> Result<(), ClosureError> {
     if request.base != Base::Host {
         for layer in layers(eessi, request.lmod) {
+            if request.slim.is_some() {
+                slim::add_core(collector, request, &layer)?;
+                continue;
+            }
             let reason: Reason = Cause::Layer(layer.clone()).into();
             collector.add(&layer, &reason)?;
         }
@@ -35,7 +39,7 @@ pub(super) fn add(
 
 /// The compatibility layers that a session uses: its version's own, and the one that its Lmod
 /// lies in (`init/lmod/*` of 2023.06 takes that of 2025.06).
-fn layers(eessi: &Eessi, lmod: Option<&LmodInstallation>) -> Vec<PathBuf> {
+pub(super) fn layers(eessi: &Eessi, lmod: Option<&LmodInstallation>) -> Vec<PathBuf> {
     let own = eessi.compatibility_layer();
     let versions = eessi.repository.join("versions");
     let other = lmod.and_then(|lmod| {

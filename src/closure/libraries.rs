@@ -11,7 +11,7 @@ use super::probe::Probe;
 use super::scope::{Scope, is_driver};
 use super::{Cause, ClosureError, Reason, Request};
 use crate::base::Escaped;
-use crate::elf::{Architecture, ElfFacts, Kind, Loader, Look, Missing, Object, Search};
+use crate::elf::{Architecture, ElfFacts, Found, Kind, Loader, Look, Missing, Object, Search};
 use crate::rootfs::{Content, Node};
 
 /// Missing libraries of which there is a warning each; the rest are counted.
@@ -55,6 +55,32 @@ impl<'a> Needs<'a> {
     /// What was seen of the files that were opened.
     pub(super) fn into_looks(self) -> BTreeMap<OsString, Look> {
         self.probe.into_looks()
+    }
+
+    /// Packed ELF files that the dynamic loader handles, in the order in which they joined.
+    pub(super) fn objects(&self) -> &[Object] {
+        &self.objects
+    }
+
+    /// Adds the library that the object of this index means if it opens `name` while it runs;
+    /// returns whether there is one.
+    pub(super) fn add_opened(
+        &mut self,
+        collector: &mut Collector<'_>,
+        index: usize,
+        name: &OsStr,
+    ) -> Result<bool, ClosureError> {
+        let Some(object) = self.objects.get(index).cloned() else { return Ok(false) };
+        let found = self.search(name, &[&object]);
+        for path in found.iter().flat_map(|found| found.variants.iter().chain([&found.object.path]))
+        {
+            // nobody says that it has to be there
+            if self.scope.may_add_library(path) {
+                let reason = reason(collector, name, &object.path);
+                collector.add(path, &reason)?;
+            }
+        }
+        Ok(found.is_some())
     }
 
     /// Adds the libraries that packed files need and that are not packed.
@@ -155,11 +181,7 @@ impl<'a> Needs<'a> {
         chain: &[&Object],
     ) -> Result<bool, ClosureError> {
         let Some(needing) = chain.first() else { return Ok(true) };
-        let found = self.loaders.get(&needing.facts.architecture).and_then(|loader| {
-            let probe = |path: &Path| self.probe.facts(path);
-            Search { loader, library_path: self.library_path, probe: &probe }.find(name, chain)
-        });
-        let Some(found) = found else {
+        let Some(found) = self.search(name, chain) else {
             self.missing.insert(Missing { object: needing.path.clone(), name: name.to_owned() });
             return Ok(false);
         };
@@ -167,6 +189,13 @@ impl<'a> Needs<'a> {
             self.pack(collector, path, name, &needing.path)?;
         }
         Ok(true)
+    }
+
+    /// The library that `name` means to the first of `chain`.
+    fn search(&self, name: &OsStr, chain: &[&Object]) -> Option<Found> {
+        let loader = self.loaders.get(&chain.first()?.facts.architecture)?;
+        let probe = |path: &Path| self.probe.facts(path);
+        Search { loader, library_path: self.library_path, probe: &probe }.find(name, chain)
     }
 
     /// Adds the file at `path` unless it is in the image; notes it as missing if it must not be.
@@ -185,12 +214,9 @@ impl<'a> Needs<'a> {
             collector.omit(path, "GPU driver library");
             return Ok(());
         }
-        let reason = |collector: &Collector<'_>| -> Reason {
-            let user = collector.place(needing);
-            Cause::Library { name: name.to_owned(), user }.into()
-        };
         let may_add = !inside && self.scope.may_add_library(path);
-        if inside || may_add && collector.add(path, &reason(collector))? {
+        let reason = reason(collector, name, needing);
+        if inside || may_add && collector.add(path, &reason)? {
             self.packed.insert(path.into());
         } else {
             self.missing.insert(Missing { object: needing.to_owned(), name: name.to_owned() });
@@ -248,6 +274,11 @@ impl<'a> Needs<'a> {
         }
         Ok(())
     }
+}
+
+/// Why a library is packed.
+fn reason(collector: &Collector<'_>, name: &OsStr, needing: &Path) -> Reason {
+    Cause::Library { name: name.to_owned(), user: collector.place(needing) }.into()
 }
 
 /// What loads a program; `None` for a library, even one that names an interpreter so that it can

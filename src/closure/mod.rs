@@ -12,6 +12,7 @@ mod policy;
 mod prefixes;
 mod probe;
 mod scope;
+mod slim;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::fs::PathError;
 use crate::base::{ByteSize, Escaped, Interrupt, Interrupted, Progress};
 use crate::elf::Look;
+use crate::environment::Variables;
 use crate::rootfs::{InvalidImagePath, Rootfs, RootfsError};
 use crate::stack::Stack;
 
@@ -35,6 +37,7 @@ pub use collect::INJECTIONS;
 pub use links::OF_THE_RUNTIME;
 pub use policy::LEFT_OUT_ON_REQUEST;
 pub use scope::is_driver;
+pub use slim::{NOT_REACHED, Opener, Slim};
 
 /// What to pack.
 #[derive(Debug, Clone)]
@@ -59,6 +62,9 @@ pub struct Request<'a> {
     pub library_path: &'a [PathBuf],
     /// The session's Lmod, packed with `Base::Host`.
     pub lmod: Option<&'a crate::stack::LmodInstallation>,
+    /// `Some` if of the base only a core and what the rest reaches is to be packed: the frozen
+    /// environment, whose paths count as reached.
+    pub slim: Option<&'a Variables>,
 }
 
 /// What lies under the modules.
@@ -99,6 +105,8 @@ pub struct Closure {
     pub bind_points: Vec<BindPoint>,
     /// What the user should know, each a full sentence.
     pub warnings: Vec<String>,
+    /// What [`Request::slim`] made of it.
+    pub slim: Option<Slim>,
     /// What files of this machine begin with, as far as they were opened.
     pub looks: BTreeMap<OsString, Look>,
 }
@@ -208,28 +216,39 @@ pub fn resolve(
     }
     include(&mut collector, request.include)?;
     let scope = Scope::new(request, &prefixes);
-    let looks = add_reached(&mut collector, request, &scope)?;
+    let (looks, slim) = add_reached(&mut collector, request, &scope)?;
     let installations = modules::installations(&collector, request.modules, prefixes);
     progress.finish();
-    Ok(Closure { looks, ..collector.finish(installations) })
+    Ok(Closure { slim, looks, ..collector.finish(installations) })
 }
 
-/// Adds what packed files point at: where links lead, interpreters of scripts, libraries. Returns
-/// what was seen of files on the way.
+/// Adds what packed files point at: where links lead, interpreters of scripts, libraries; of a
+/// layer that is not packed whole, what they name. Returns what was seen of files on the way.
 fn add_reached(
     collector: &mut Collector<'_>,
     request: &Request<'_>,
     scope: &Scope<'_>,
-) -> Result<BTreeMap<OsString, Look>, ClosureError> {
-    let mut scripts = (request.base == Base::Host).then(|| host::Scripts::new(request));
+) -> Result<(BTreeMap<OsString, Look>, Option<Slim>), ClosureError> {
+    let layers = slim::layers(request);
+    let mut scripts = match (request.base, layers.is_empty()) {
+        (Base::Host, _) => Some(host::Scripts::new(request, vec![host::Place::this_machine()])),
+        (_, true) => None,
+        (_, false) => {
+            let places = layers.iter().map(|layer| host::Place::layer(layer));
+            Some(host::Scripts::new(request, places.collect()))
+        }
+    };
+    let mut reach = slim::Reach::new(collector, layers)?;
+    let confines = reach.confines();
     let mut libraries = libraries::Needs::new(collector, request, scope);
     let astray = loop {
         let before = collector.rootfs.files().len();
         let astray = links::add(collector, scope)?;
         if let Some(scripts) = &mut scripts {
-            scripts.add(collector)?;
+            collector.confined(confines.as_deref(), |collector| scripts.add(collector))?;
         }
         libraries.add(collector)?;
+        collector.confined(confines.as_deref(), |c| reach.add(c, &mut libraries))?;
         if collector.rootfs.files().len() == before {
             break astray;
         }
@@ -239,7 +258,8 @@ fn add_reached(
     if request.base == Base::Host {
         host::add_loader_cache(collector)?;
     }
-    Ok(libraries.into_looks())
+    let slim = request.slim.map(|_| reach.finish(collector));
+    Ok((libraries.into_looks(), slim))
 }
 
 /// Adds what the user asked for beyond the modules.

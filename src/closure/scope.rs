@@ -14,6 +14,8 @@ pub(super) struct Scope<'a> {
     surroundings: Surroundings<'a>,
     eessi: Option<&'a Eessi>,
     base: Base,
+    /// Compatibility layers of which only a part is packed.
+    slim_layers: Vec<PathBuf>,
     /// Directories in which installations lie, of a plain site.
     neighbourhoods: Vec<PathBuf>,
 }
@@ -58,7 +60,8 @@ impl<'a> Scope<'a> {
             around.filter(|around| around.components().count() > 1).map(Path::to_owned).collect();
         neighbourhoods.sort_unstable();
         neighbourhoods.dedup();
-        Self { surroundings, eessi, base: request.base, neighbourhoods }
+        let slim_layers = super::slim::layers(request);
+        Self { surroundings, eessi, base: request.base, slim_layers, neighbourhoods }
     }
 
     /// Whether a library at `path` may be added.
@@ -74,7 +77,7 @@ impl<'a> Scope<'a> {
             return false;
         }
         if metadata.is_dir() {
-            return self.in_installation(path);
+            return self.in_installation(path) || self.in_slim_layer(path);
         }
         let of_base = self.base == Base::Host && SYSTEM.iter().any(|top| path.starts_with(top));
         self.in_stack(path) || of_base
@@ -88,6 +91,12 @@ impl<'a> Scope<'a> {
                     .strip_prefix(eessi.repository.join("versions"))
                     .is_ok_and(|below| below.iter().nth(1).is_some_and(|name| name == "compat"))
         })
+    }
+
+    /// Whether the directory `path` is one thing in a layer of which a part is packed.
+    fn in_slim_layer(&self, path: &Path) -> bool {
+        let mut layers = self.slim_layers.iter().filter(|layer| path.starts_with(layer));
+        layers.any(|layer| !super::slim::is_shared(layer, path))
     }
 
     /// Whether `path` lies where the modules' installations lie.

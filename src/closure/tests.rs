@@ -9,17 +9,17 @@ use crate::rootfs::{Node, image_path};
 use crate::stack::Eessi;
 
 /// A small EESSI in a temporary directory. Paths in tests stand for those below its repository.
-struct Repository {
+pub(super) struct Repository {
     root: tempfile::TempDir,
     eessi: Eessi,
     modules: Vec<ModuleFiles>,
 }
 
-const LAYER: &str = "versions/1/compat/linux/x86_64";
-const SOFTWARE: &str = "versions/1/software/linux/x86_64/generic";
+pub(super) const LAYER: &str = "versions/1/compat/linux/x86_64";
+pub(super) const SOFTWARE: &str = "versions/1/software/linux/x86_64/generic";
 
 impl Repository {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         // a temporary directory may itself be reached through a link
         let repository = fs::canonicalize(root.path()).unwrap().join("cvmfs/r");
@@ -42,28 +42,28 @@ impl Repository {
         made
     }
 
-    fn at(&self, path: &str) -> PathBuf {
+    pub(super) fn at(&self, path: &str) -> PathBuf {
         self.eessi.repository.join(path)
     }
 
-    fn file(&self, path: &str, bytes: &[u8]) {
+    pub(super) fn file(&self, path: &str, bytes: &[u8]) {
         let path = self.at(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
 
-    fn mode(&self, path: &str, mode: u32) {
+    pub(super) fn mode(&self, path: &str, mode: u32) {
         fs::set_permissions(self.at(path), fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    fn link(&self, path: &str, target: &str) {
+    pub(super) fn link(&self, path: &str, target: &str) {
         let path = self.at(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         symlink(target.replace("$R", self.eessi.repository.to_str().unwrap()), path).unwrap();
     }
 
     /// Makes a module with an installation that holds one file, and loads it.
-    fn module(&mut self, full_name: &str) -> String {
+    pub(super) fn module(&mut self, full_name: &str) -> String {
         let prefix = format!("{SOFTWARE}/software/{full_name}");
         self.file(&format!("{prefix}/share/text"), b"text");
         let modulefile = format!("{SOFTWARE}/modules/all/{full_name}.lua");
@@ -78,6 +78,20 @@ impl Repository {
     }
 
     fn resolve(&self, include: &[PathBuf], exclude: &[String]) -> Result<Closure, ClosureError> {
+        self.resolve_with(include, exclude, None)
+    }
+
+    /// The closure with a part of the layer, in this environment.
+    pub(super) fn slim(&self, variables: &Variables) -> Closure {
+        self.resolve_with(&[], &[], Some(variables)).unwrap()
+    }
+
+    fn resolve_with(
+        &self,
+        include: &[PathBuf],
+        exclude: &[String],
+        slim: Option<&Variables>,
+    ) -> Result<Closure, ClosureError> {
         let stack = Stack::Eessi(self.eessi.clone());
         let request = Request {
             modules: &self.modules,
@@ -90,6 +104,7 @@ impl Repository {
             path: &[],
             library_path: &[],
             lmod: None,
+            slim,
         };
         resolve(&request, &Silent, &Interrupt::default())
     }
@@ -106,7 +121,7 @@ impl Repository {
 
     /// The node at a path below the repository, or at an absolute one: `d`, `f <mode> <reason>`,
     /// `l <target>`, `-`.
-    fn node(&self, closure: &Closure, path: &str) -> String {
+    pub(super) fn node(&self, closure: &Closure, path: &str) -> String {
         let path = self.at(path);
         match closure.rootfs.get(&image_path(&path).unwrap()) {
             None => "-".to_owned(),
@@ -124,7 +139,7 @@ impl Repository {
         }
     }
 
-    fn omissions(&self, closure: &Closure) -> Vec<String> {
+    pub(super) fn omissions(&self, closure: &Closure) -> Vec<String> {
         let rows = closure.omissions.iter();
         rows.map(|row| format!("{} {}", self.shown(&row.path), row.reason)).collect()
     }
@@ -446,6 +461,7 @@ fn the_layer_of_a_plain_site_is_refused_and_an_interrupt_ends_the_work() {
             path: &[],
             library_path: &[],
             lmod: None,
+            slim: None,
         };
         let got = resolve(&request, &Silent, &interrupt).map(|_| ());
         match stack {

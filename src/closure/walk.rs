@@ -1,7 +1,9 @@
 //! Whole directories.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::collect::{Collector, kind};
@@ -17,7 +19,39 @@ enum Entry {
     Omit(PathBuf, &'static str),
 }
 
+/// A file or link that a walk over a directory would add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Surveyed {
+    pub(super) path: PathBuf,
+    /// Bytes of a file by its first name; 0 of a link, and by other names.
+    pub(super) bytes: u64,
+}
+
 impl Collector<'_> {
+    /// What [`Self::walk`] would add of the directory `top`, which has no link in its path.
+    pub(super) fn survey(&self, top: &Path) -> Result<Vec<Surveyed>, ClosureError> {
+        let mut level = vec![top.to_owned()];
+        let mut found = Vec::new();
+        let mut linked = BTreeSet::new();
+        while !level.is_empty() {
+            let policy = &self.policy;
+            let listed = parallel::map(&level, self.interrupt, |at| list(at, policy))?;
+            level.clear();
+            for entry in listed.into_iter().flatten().flatten() {
+                let Entry::Keep(path, metadata) = entry else { continue };
+                if metadata.is_dir() {
+                    level.push(path);
+                } else {
+                    let first =
+                        metadata.nlink() == 1 || linked.insert((metadata.dev(), metadata.ino()));
+                    let counts = metadata.is_file() && first;
+                    found.push(Surveyed { path, bytes: if counts { metadata.len() } else { 0 } });
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Adds the directory `top`, which has no link in its path, and everything in it. Directories
     /// of one depth are read at the same time, and added in the order of their names.
     pub(super) fn walk(

@@ -1,6 +1,7 @@
 //! What an ELF file needs, and where `ld.so` looks for it.
 
 mod cache;
+mod constants;
 mod look;
 mod read;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use crate::base::fs::PathError;
 use read::{facts_of, open};
 
 pub use cache::LoaderCache;
+pub use constants::{Constants, paths_below};
 pub use look::{Look, Shebang, look, look_at, read};
 pub use search::{Found, Loader, Missing, Object, Process, Search};
 pub use source::ReadAt;

@@ -9,6 +9,7 @@ mod oci;
 mod others;
 mod run;
 mod site;
+mod slim;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -2,9 +2,8 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
 
-use super::reason;
+use super::Place;
 use crate::base::fs::sorted_dir;
 use crate::closure::ClosureError;
 use crate::closure::collect::Collector;
@@ -62,40 +61,102 @@ const CERTIFICATES: [&str; 6] = [
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
 ];
 
-/// Adds the data. `libraries` are the directories of this machine's libraries.
-pub(super) fn add(
-    collector: &mut Collector<'_>,
-    libraries: &[PathBuf],
-) -> Result<(), ClosureError> {
+/// What a layer has for itself that a machine has for all: where names are looked up, which
+/// libraries its loader knows, the start-up files of its shell.
+const OF_LAYER: [(&str, &str); 32] = [
+    ("names", "/etc/nsswitch.conf"),
+    ("names", "/etc/host.conf"),
+    ("names", "/etc/gai.conf"),
+    ("names", "/etc/services"),
+    ("names", "/etc/protocols"),
+    ("names", "/etc/rpc"),
+    ("names", "/etc/networks"),
+    ("names", "/etc/hosts"),
+    ("names", "/etc/passwd"),
+    ("names", "/etc/group"),
+    ("names", "/etc/resolv.conf"),
+    ("names", "/etc/mtab"),
+    ("libraries", "/etc/ld.so.conf"),
+    ("libraries", "/etc/ld.so.conf.d"),
+    ("libraries", "/etc/ld.so.cache"),
+    ("shell", "/etc/profile"),
+    ("shell", "/etc/profile.env"),
+    ("shell", "/etc/profile.d"),
+    ("shell", "/etc/bash"),
+    ("shell", "/etc/bash.bashrc"),
+    ("shell", "/etc/inputrc"),
+    ("shell", "/etc/environment"),
+    ("shell", "/etc/DIR_COLORS"),
+    ("layout", "/etc/os-release"),
+    ("locale", "/etc/locale.conf"),
+    ("locale", "/usr/lib/locale/locale-archive"),
+    ("locale", "/usr/lib/locale/en_US.utf8"),
+    ("locale", "/usr/lib64/locale"),
+    ("timezone", "/etc/localtime"),
+    ("certificates", "/etc/ssl"),
+    ("certificates", "/usr/lib/ssl"),
+    ("awk", "/usr/share/awk"),
+];
+
+/// Adds the data of a place.
+pub(super) fn add(collector: &mut Collector<'_>, place: &Place) -> Result<(), ClosureError> {
     for name in ["C.utf8", "C.UTF-8"] {
-        collector.add(&Path::new("/usr/lib/locale").join(name), &reason("locale"))?;
+        let path = place.at("/usr/lib/locale").join(name);
+        collector.add(&path, &place.reason("locale"))?;
     }
     for zone in ["UTC", "Etc/UTC", "GMT"] {
-        collector.add(&Path::new("/usr/share/zoneinfo").join(zone), &reason("timezone"))?;
+        let path = place.at("/usr/share/zoneinfo").join(zone);
+        collector.add(&path, &place.reason("timezone"))?;
     }
     for file in CERTIFICATES {
-        collector.add(Path::new(file), &reason("certificates"))?;
+        collector.add(&place.at(file), &place.reason("certificates"))?;
     }
-    for directory in libraries {
+    for directory in place.libraries() {
         for name in CONVERTERS {
-            collector.add(&directory.join("gconv").join(name), &reason("gconv"))?;
+            collector.add(&directory.join("gconv").join(name), &place.reason("gconv"))?;
         }
         for name in OPENED_BY_LIBC {
-            collector.add(&directory.join(name), &reason("libc"))?;
+            collector.add(&directory.join(name), &place.reason("libc"))?;
         }
     }
-    add_terminals(collector)
+    add_terminals(collector, place)
+}
+
+/// Adds what a layer needs of its own data besides.
+pub(super) fn add_of_layer(
+    collector: &mut Collector<'_>,
+    place: &Place,
+) -> Result<(), ClosureError> {
+    for (what, path) in OF_LAYER {
+        collector.add(&place.at(path), &place.reason(what))?;
+    }
+    // every zone, once: `posix` and `right` hold all of them again
+    let zones = place.at("/usr/share/zoneinfo");
+    for name in sorted_dir(&zones).unwrap_or_default() {
+        if name != "posix" && name != "right" {
+            collector.add(&zones.join(name), &place.reason("timezone"))?;
+        }
+    }
+    // services of names come in libraries of any name, a few kilobytes each
+    for directory in place.libraries() {
+        for name in sorted_dir(directory).unwrap_or_default() {
+            if name.as_bytes().starts_with(b"libnss_") {
+                collector.add(&directory.join(name), &place.reason("names"))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Adds descriptions of common terminals. They lie in directories named after their first letter,
 /// or its code.
-fn add_terminals(collector: &mut Collector<'_>) -> Result<(), ClosureError> {
-    for top in TERMINFO.map(Path::new) {
-        for letter in sorted_dir(top).unwrap_or_default() {
+fn add_terminals(collector: &mut Collector<'_>, place: &Place) -> Result<(), ClosureError> {
+    for top in TERMINFO.map(|top| place.at(top)) {
+        for letter in sorted_dir(&top).unwrap_or_default() {
             let directory = top.join(letter);
             for name in sorted_dir(&directory).unwrap_or_default() {
                 if is_common_terminal(&name) {
-                    collector.add(&directory.join(name), &reason("terminfo"))?;
+                    collector.add(&directory.join(name), &place.reason("terminfo"))?;
                 }
             }
         }

@@ -1,17 +1,32 @@
 //! What an interpreter of scripts needs besides itself, known by where distributions put it.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::Place;
+use crate::base::fs::sorted_dir;
+
 /// The directories, of those that exist, from which the interpreter at `program` (links followed)
-/// loads its standard library. `libraries` are the directories of this machine's libraries.
-pub(super) fn library_directories(program: &Path, libraries: &[PathBuf]) -> Vec<PathBuf> {
+/// of a place loads its standard library.
+pub(super) fn library_directories(program: &Path, place: &Place) -> Vec<PathBuf> {
+    below_prefix(program, place.root(), place.libraries())
+}
+
+fn below_prefix(program: &Path, root: &Path, libraries: &[PathBuf]) -> Vec<PathBuf> {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     // <prefix>/bin/<name>
     let Some(prefix) = program.parent().and_then(Path::parent) else { return Vec::new() };
-    let prefix = if prefix == Path::new("/") { Path::new("/usr") } else { prefix };
+    let usr = root.join("usr");
+    let prefix = if prefix == root { &usr } else { prefix };
     let below = |paths: &[&str]| paths.iter().map(|path| prefix.join(path)).collect::<Vec<_>>();
     let mut found = if name.starts_with("python") {
-        below(&[&format!("lib/{name}"), &format!("lib64/{name}")])
+        let mut found = below(&[&format!("lib/{name}"), &format!("lib64/{name}")]);
+        if name.starts_with("python-exec") {
+            // Gentoo's, which starts the preferred one of several
+            found.push(root.join("etc/python-exec"));
+            found.extend(pythons(&prefix.join("lib")));
+        }
+        found
     } else if name.starts_with("perl") {
         let mut found = below(&["share/perl", "share/perl5", "lib/perl5", "lib64/perl5"]);
         for directory in libraries.iter().filter(|directory| directory.starts_with(prefix)) {
@@ -34,6 +49,13 @@ pub(super) fn library_directories(program: &Path, libraries: &[PathBuf]) -> Vec<
     found
 }
 
+/// What `python-exec` chooses from, in the directory `lib`: its links, and the libraries of all.
+fn pythons(lib: &Path) -> Vec<PathBuf> {
+    let names = sorted_dir(lib).unwrap_or_default();
+    let names = names.into_iter().filter(|name| name.as_bytes().starts_with(b"python"));
+    names.map(|name| lib.join(name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +69,7 @@ mod tests {
             "lib/x86/perl-base",
             "share/perl5",
             "share/tcltk/tcl8.6",
+            "lib/python-exec",
         ] {
             std::fs::create_dir_all(root.path().join(path)).unwrap();
         }
@@ -55,9 +78,10 @@ mod tests {
             ("bin/python3.11", &["lib/python3.11"][..]),
             ("bin/perl", &["share/perl5", "lib/x86/perl-base"]),
             ("bin/tclsh8.6", &["share/tcltk/tcl8.6"]),
+            ("bin/python-exec2c", &["lib/python-exec", "lib/python3", "lib/python3.11"]),
             ("bin/bash", &[]),
         ] {
-            let got = library_directories(&root.path().join(program), &libraries);
+            let got = below_prefix(&root.path().join(program), Path::new("/"), &libraries);
             let want: Vec<_> = want.iter().map(|path| root.path().join(path)).collect();
             assert_eq!(got, want, "{program}");
         }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::reason;
+use super::{Place, reason};
 use crate::base::Escaped;
 use crate::base::fs::sorted_dir;
 use crate::closure::collect::Collector;
@@ -23,12 +23,21 @@ const MAX_COMMAND: usize = 1 << 20;
 pub(super) fn add(
     collector: &mut Collector<'_>,
     lmod: &LmodInstallation,
+    place: &Place,
 ) -> Result<(), ClosureError> {
-    add_tree(collector, lmod)?;
+    let reason = place.reason("lmod");
+    add_tree(collector, lmod, &reason)?;
     for directory in lua_directories(&command(lmod)) {
+        if place.is_layer() {
+            // it has Lua for Lmod alone
+            if directory.starts_with(place.root()) {
+                collector.add(&directory, &reason)?;
+            }
+            continue;
+        }
         for name in sorted_dir(&directory).unwrap_or_default() {
             if LUA_MODULES.iter().any(|module| name.as_bytes().starts_with(module)) {
-                collector.add(&directory.join(name), &reason("lmod"))?;
+                collector.add(&directory.join(name), &reason)?;
             }
         }
     }
@@ -64,15 +73,18 @@ pub(in crate::closure) fn add_over_base(
         ));
         return Ok(());
     }
-    add_tree(collector, lmod)
+    add_tree(collector, lmod, &reason("lmod"))
 }
 
-fn add_tree(collector: &mut Collector<'_>, lmod: &LmodInstallation) -> Result<(), ClosureError> {
-    let reason = reason("lmod");
-    collector.add(&lmod.package, &reason)?;
-    collector.add(&lmod.command, &reason)?;
+fn add_tree(
+    collector: &mut Collector<'_>,
+    lmod: &LmodInstallation,
+    reason: &Reason,
+) -> Result<(), ClosureError> {
+    collector.add(&lmod.package, reason)?;
+    collector.add(&lmod.command, reason)?;
     for path in &lmod.configuration {
-        add_configuration(collector, path, &reason)?;
+        add_configuration(collector, path, reason)?;
     }
     Ok(())
 }

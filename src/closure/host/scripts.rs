@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{interpreters, library_directories};
+use super::{Place, interpreters};
 use crate::closure::collect::Collector;
 use crate::closure::{Cause, ClosureError, Reason, Request, parallel};
 use crate::rootfs::Content;
@@ -21,7 +21,8 @@ pub(in crate::closure) struct Scripts<'a> {
     /// Where `env` looks.
     path: Vec<PathBuf>,
     private: &'a [PathBuf],
-    libraries: Vec<PathBuf>,
+    /// Where interpreters are taken from.
+    places: Vec<Place>,
     /// Files of the plan that were looked at.
     seen: usize,
     /// Interpreters that were dealt with.
@@ -38,12 +39,13 @@ enum Interpreter {
 }
 
 impl<'a> Scripts<'a> {
-    pub(in crate::closure) fn new(request: &Request<'a>) -> Self {
+    /// The search for interpreters that these places have.
+    pub(in crate::closure) fn new(request: &Request<'a>, places: Vec<Place>) -> Self {
         let system = ["/usr/bin", "/bin"].map(PathBuf::from);
         Self {
             path: request.path.iter().cloned().chain(system).collect(),
             private: request.private,
-            libraries: library_directories(),
+            places,
             seen: 0,
             known: BTreeSet::new(),
         }
@@ -98,16 +100,25 @@ impl<'a> Scripts<'a> {
             Interpreter::Named(name) => self.find(collector, name),
         };
         let Some(program) = program.filter(|program| program.is_file()) else { return Ok(()) };
+        let mut places = self.places.iter();
+        let Some(place) = places.find(|place| program.starts_with(place.root())) else {
+            return Ok(());
+        };
         let name = program.file_name().unwrap_or_default().to_owned();
-        let reason: Reason = Cause::BaseScript { name, user: collector.place(script) }.into();
+        let user = collector.place(script);
+        let reason: Reason = if place.is_layer() {
+            Cause::Script(user).into()
+        } else {
+            Cause::BaseScript { name, user }.into()
+        };
         let there_already = collector.holds(&program);
         if !collector.add(&program, &reason)? {
             return Ok(());
         }
         let Ok(real) = std::fs::canonicalize(&program) else { return Ok(()) };
         // an interpreter that a module brings has its library with it
-        if !there_already || real.starts_with("/usr") {
-            for directory in interpreters::library_directories(&real, &self.libraries) {
+        if !there_already || place.is_own(&real) {
+            for directory in interpreters::library_directories(&real, place) {
                 collector.add(&directory, &reason)?;
             }
         }

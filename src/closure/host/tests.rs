@@ -34,6 +34,7 @@ fn pack(script: &str, lmod: Option<&LmodInstallation>) -> (tempfile::TempDir, Cl
         path: &[],
         library_path: &[],
         lmod,
+        slim: None,
     };
     let closure = resolve(&request, &Silent, &Interrupt::default()).unwrap();
     (root, closure)

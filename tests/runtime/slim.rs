@@ -1,0 +1,128 @@
+//! An image with a part of the compatibility layer runs what one with all of it runs.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use serde_json::Value;
+
+use super::apptainer::{User, quiet, run};
+use super::{Exported, export, minisim};
+use crate::common::{Ran, as_ordinary_user};
+
+/// What [`minisim`] is, with `--slim`; tests of one process share it.
+fn slim() -> Option<Arc<Exported>> {
+    static SHARED: Mutex<Weak<Exported>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(exported) = shared.upgrade() {
+        return Some(exported);
+    }
+    let exported = Arc::new(export("module load MiniSim", "--slim")?);
+    *shared = Arc::downgrade(&exported);
+    Some(exported)
+}
+
+/// What is run in both, and a part of what must come of it.
+const COMMANDS: [(&str, &str, &str); 8] = [
+    ("a program", "minisim", "J0(1)=0.765198"),
+    (
+        "numpy",
+        "python -c 'import numpy as n; print(round(float(n.linalg.inv(n.eye(3) * 4).trace()), 3), round(float(n.linalg.eigvalsh(n.diag([3.0, 1.0])).sum()), 3))'",
+        "0.75 4.0",
+    ),
+    ("locale", "locale charmap; printf '%s\\n' ä | wc -m", "UTF-8\n2"),
+    ("module list", "module --terse list 2>&1", "MiniSim"),
+    ("module avail", "module --terse avail 2>&1", "MiniSim"),
+    (
+        "module load",
+        "module purge >/dev/null 2>&1; module load WhichTarget MiniSim 2>&1 || module load MiniSim 2>&1; minisim",
+        "J0(1)=0.765198",
+    ),
+    (
+        "tools",
+        "printf '3 c\\n1 a\\n' | sort | sed 's/a/A/' | awk '{ print $2 $1 }' | grep -n A; seq 3 | tac | xargs; date -u -d @0 +%Y; mktemp -u | wc -l; [ -t 0 ] || echo no terminal",
+        "1:A1\n3 2 1\n1970\n1\nno terminal",
+    ),
+    ("terminal", "TERM=xterm-256color tput colors; stty --version | head -1", "256\nstty"),
+];
+
+fn by_ourselves(exported: &Exported, script: &str) -> Option<Ran> {
+    let mut command = exported.env.module_export();
+    command.arg("run").arg(&exported.image).args(["--", "bash", "-c", script]);
+    Some(exported.env.run(&mut as_ordinary_user(&command)?))
+}
+
+#[test]
+fn both_run_the_same_commands_with_no_runtime_at_all() {
+    let (Some(full), Some(slim)) = (minisim(), slim()) else { return };
+    for (name, script, want) in COMMANDS {
+        let Some(of_slim) = by_ourselves(&slim, script) else { return };
+        let of_full = by_ourselves(&full, script).unwrap();
+        assert!(of_slim.stdout.contains(want), "{name}: {of_slim}");
+        assert_eq!(of_slim.stdout, of_full.stdout, "{name}");
+        assert_eq!((of_slim.status, &of_slim.stderr), (of_full.status, &of_full.stderr), "{name}");
+    }
+}
+
+#[test]
+fn both_run_the_same_commands_in_a_real_apptainer() {
+    let (Some(full), Some(slim)) = (minisim(), slim()) else { return };
+    let each = COMMANDS.map(|(name, script, _)| format!("echo '= {name}'; {script}"));
+    let script = each.join("; ");
+    for user in [User::Tests, User::Ordinary] {
+        let command = ["bash", "-c", &script];
+        let verb = ["exec", "--containall"];
+        let Some(of_slim) = run(&slim, user, &verb, &command) else { return };
+        let of_full = run(&full, user, &verb, &command).unwrap();
+        assert!(quiet(&of_slim), "{of_slim}");
+        assert_eq!(of_slim.stdout, of_full.stdout, "{user:?}");
+        for (name, _, want) in COMMANDS {
+            assert!(of_slim.stdout.contains(want), "{name}: {of_slim}");
+        }
+    }
+}
+
+/// The JSON that `module-export WORDS` prints.
+fn json(exported: &Exported, words: &[&str], image: &Path) -> Value {
+    let mut command = exported.env.module_export();
+    let ran = exported.env.run(command.args(words).arg(image));
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran}"))
+}
+
+#[test]
+fn what_is_left_out_is_most_of_the_layer_and_nothing_that_anything_needs() {
+    let (Some(full), Some(slim)) = (minisim(), slim()) else { return };
+    let warnings = |exported: &Exported| -> Vec<String> {
+        let report = json(exported, &["verify", "--json"], &exported.image);
+        assert_eq!(report["errors"], 0, "{report}");
+        let findings = report["findings"].as_array().unwrap().iter();
+        let warnings = findings.filter(|finding| finding["severity"] == "warning");
+        warnings.map(|finding| format!("{} {}", finding["path"], finding["need"])).collect()
+    };
+    let of_full = warnings(&full);
+    for warning in warnings(&slim) {
+        assert!(of_full.contains(&warning), "only the slim image lacks {warning}");
+    }
+    let manifest = |exported: &Exported| json(exported, &["inspect", "--json"], &exported.image);
+    assert_eq!(manifest(&slim)["slim"], true);
+    assert_eq!(manifest(&full).get("slim"), None);
+    let omissions = manifest(&slim)["omissions"].as_array().unwrap().clone();
+    let of_layer = omissions.iter().filter(|omission| {
+        omission["reason"].as_str().unwrap().starts_with("not reached (--slim): ")
+    });
+    assert!((3..20).contains(&of_layer.count()), "{omissions:#?}");
+    let size = |exported: &Exported| std::fs::metadata(&exported.image).unwrap().len();
+    assert!(size(&slim) < size(&full), "{} {}", size(&slim), size(&full));
+}
+
+#[test]
+fn a_base_that_others_made_cannot_be_slim() {
+    let Some(full) = minisim() else { return };
+    let base = full.env.root().join("base-of-others");
+    std::fs::create_dir_all(base.join("bin")).unwrap();
+    let words = format!("container -a A -n other --slim --base {}", base.display());
+    let mut command = crate::cli::session::module_export(&full.env, &full.session, &words);
+    let ran = full.env.run(&mut command);
+    assert_eq!(ran.status, 2, "{ran}");
+    assert!(ran.stderr.contains("--slim leaves nothing out of a base that others made"), "{ran}");
+    assert!(!full.env.work().join("other.sif").exists());
+}
