@@ -59,6 +59,8 @@ pub struct Assembly {
     pub codec: Codec,
     /// The bill of materials, in SPDX's JSON.
     pub sbom: String,
+    /// The files of `/.module-export/licenses`, by their paths below it.
+    pub licences: std::collections::BTreeMap<String, Vec<u8>>,
     /// Ceiling of all times; also the time of labels.
     pub epoch: Option<Epoch>,
     /// Stands for the content identifier in [`Assembled::inspect_metadata`], and is as long.
@@ -205,6 +207,9 @@ pub fn assemble(assembly: Assembly) -> Result<Assembled, AssembleError> {
     image.add_text("/.module-export/env.json", &environment, 0o644)?;
     image.add_text(MANIFEST, &documents::json(&manifest)?, 0o644)?;
     image.add_text("/.module-export/sbom.spdx.json", &assembly.sbom, 0o644)?;
+    for (name, text) in assembly.licences {
+        image.add_bytes(&format!("/.module-export/licenses/{name}"), text, 0o644)?;
+    }
     let file_list = image.add_late("/.module-export/files.jsonl")?;
     let mut rootfs = image.into_rootfs();
     if let Some(ceiling) = epoch {

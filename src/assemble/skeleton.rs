@@ -167,7 +167,12 @@ impl Skeleton {
         Ok(self.rootfs.add_file(&parse(path)?, self.generated(Content::Late, 0, 0o644))?)
     }
 
-    fn add_bytes(&mut self, path: &str, bytes: Vec<u8>, mode: u16) -> Result<(), AssembleError> {
+    pub(super) fn add_bytes(
+        &mut self,
+        path: &str,
+        bytes: Vec<u8>,
+        mode: u16,
+    ) -> Result<(), AssembleError> {
         let size = bytes.len() as u64;
         self.rootfs.add_file(&parse(path)?, self.generated(Content::Bytes(bytes), size, mode))?;
         Ok(())

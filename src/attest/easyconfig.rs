@@ -12,6 +12,7 @@ use std::path::Path;
 
 use self::literal::{Literal, assignments};
 use crate::base::fs::sorted_dir;
+use crate::stack::Source;
 
 /// No easyconfig is longer, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -39,6 +40,10 @@ pub struct Origin {
     pub download: Option<String>,
     /// SHA-256 of that source, 64 hexadecimal digits.
     pub sha256: Option<String>,
+    /// The licence, in `EasyBuild`'s words: `GPLv3`.
+    pub licence: Option<String>,
+    /// All sources.
+    pub sources: Vec<Source>,
 }
 
 /// What the easyconfig in the installation `prefix` says; `None` where there is none.
@@ -73,6 +78,11 @@ pub fn parse(text: &str) -> Origin {
         .as_ref()
         .zip(address)
         .map(|(source, address)| format!("{}/{source}", address.trim_end_matches('/')));
+    let licence = match values.get("software_license") {
+        Some(Literal::Text(text) | Literal::Name(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let licence = licence.map(|name| name.strip_prefix("License").unwrap_or(&name).to_owned());
     let sha256 = first(&values, "checksums").and_then(|sum| checksum(sum, source.as_deref()));
     Origin {
         homepage: plain("homepage")
@@ -80,8 +90,42 @@ pub fn parse(text: &str) -> Origin {
             .filter(|p| is_url(p)),
         download: download.filter(|download| is_url(download)),
         sha256,
+        licence: licence.filter(|name| name.bytes().all(|byte| byte.is_ascii_graphic())),
+        sources: sources(&values, &templates),
         version,
     }
+}
+
+/// Every source with its address, as far as it is known, and its checksum.
+fn sources(
+    values: &BTreeMap<String, Literal>,
+    templates: &BTreeMap<&'static str, String>,
+) -> Vec<Source> {
+    let list = |name: &str| match values.get(name) {
+        Some(Literal::List(list)) => list.as_slice(),
+        _ => &[],
+    };
+    let sums = list("checksums");
+    let source = |(at, source): (usize, &Literal)| {
+        let own = |key: &str| match source {
+            Literal::Map(map) => map.iter().find(|(name, _)| name.text() == Some(key)),
+            _ => None,
+        };
+        let named = own("filename").or_else(|| own("download_filename"));
+        let name = file_name(named.map_or(source, |(_, name)| name), templates)?;
+        let urls = match own("source_urls") {
+            Some((_, Literal::List(urls))) => urls.as_slice(),
+            _ => list("source_urls"),
+        };
+        let url = urls.first().and_then(Literal::text).and_then(|url| expand(url, templates));
+        let address = url.map(|url| format!("{}/{name}", url.trim_end_matches('/')));
+        let sum = sums.get(at).and_then(|sum| checksum(sum, Some(&name)));
+        Some(Source {
+            address: address.filter(|address| is_url(address)).unwrap_or(name),
+            checksum: sum.map(|sum| format!("sha256:{sum}")),
+        })
+    };
+    list("sources").iter().enumerate().filter_map(source).collect()
 }
 
 /// The first element of the list `name`.
@@ -176,7 +220,7 @@ mod tests {
         let text = format!(
             "# a comment\neasyblock = 'CMakeMake'\n\nname = 'zlib-NG'\nversion = \"1.2.13\"\n\
              homepage = 'https://www.zlib.net/'\ndescription = \"\"\"Many lines:\nversion = '9'\n\"\"\"\n\
-             toolchain = {{'name': 'GCCcore', 'version': '12.2.0'}}\n\
+             toolchain = {{'name': 'GCCcore', 'version': '12.2.0'}}\nsoftware_license = LicenseZlib\n\
              source_urls = ['https://zlib.net/%(version_major_minor)s/',\n    'https://other'] # more\n\
              sources = [SOURCELOWER_TAR_GZ]\nchecksums = ['{sum}']\n"
         );
@@ -185,12 +229,37 @@ mod tests {
             homepage: Some("https://www.zlib.net/".into()),
             download: Some("https://zlib.net/1.2/zlib-ng-1.2.13.tar.gz".into()),
             sha256: Some(sum.clone()),
+            licence: Some("Zlib".into()),
+            sources: vec![Source {
+                address: "https://zlib.net/1.2/zlib-ng-1.2.13.tar.gz".into(),
+                checksum: Some(format!("sha256:{sum}")),
+            }],
         };
         assert_eq!(parse(&text), want);
         let named = text
             .replace("SOURCELOWER_TAR_GZ", "'%(namelower)s-%(version)s.tar.gz'")
             .replace(&format!("'{sum}'"), &format!("{{'zlib-ng-1.2.13.tar.gz': '{sum}'}}"));
         assert_eq!(parse(&named), want);
+    }
+
+    #[test]
+    fn every_source_counts_with_its_own_address_and_checksum() {
+        let sum = |digit: &str| digit.repeat(64);
+        let text = format!(
+            "name = 'a'\nversion = '1'\nsource_urls = ['https://x/']\nsources = [\n  SOURCE_TAR_GZ,\n  {{'filename': 'data-%(version)s.zip', 'source_urls': ['https://y/z']}},\n  'odd name',\n]\nchecksums = [\n  '{}',\n  {{'data-1.zip': '{}'}},\n]\n",
+            sum("a"),
+            sum("b")
+        );
+        let source = |address: &str, digit: Option<&str>| Source {
+            address: address.to_owned(),
+            checksum: digit.map(|digit| format!("sha256:{}", sum(digit))),
+        };
+        let want = [
+            source("https://x/a-1.tar.gz", Some("a")),
+            source("https://y/z/data-1.zip", Some("b")),
+            source("odd name", None),
+        ];
+        assert_eq!(parse(&text).sources, want);
     }
 
     #[test]

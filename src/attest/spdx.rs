@@ -214,6 +214,7 @@ mod tests {
                 homepage: Some("https://zlib.net/".into()),
                 download: Some("https://zlib.net/zlib-1.2.13.tar.gz".into()),
                 sha256: Some("0123456789abcdef".repeat(4)),
+                ..Origin::default()
             }),
             dependencies: vec!["not/packed".into()],
         };

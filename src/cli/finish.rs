@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::beneath::Foundation;
 use super::diagnose::Failure;
 use super::frozen::Frozen;
-use super::sbom;
+use super::{licences, sbom};
 use crate::assemble::{
     Assembly, BaseLayer, Codec, Cpu, CpuGuard, Identity, Manifest, ManifestModule,
 };
@@ -83,6 +83,7 @@ pub(super) fn assembly(
     }
     Assembly {
         sbom: sbom::sbom(&identity, &modules, &base, epoch),
+        licences: licences::documents(&modules, &closure, &base),
         identity,
         environment: variables,
         unset: frozen.unset.clone(),

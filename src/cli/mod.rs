@@ -21,6 +21,7 @@ mod hints;
 mod hook;
 mod included;
 mod inspect;
+mod licences;
 mod logger;
 mod output;
 mod ownership;

@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use super::policy::{Kind, Policy};
-use super::{BindPoint, Closure, ClosureError, Installation, Omission, Reason, Request};
+use super::{BindPoint, Closure, ClosureError, Installation, Omission, Packages, Reason, Request};
 use crate::base::{Epoch, Interrupt, Progress};
 use crate::rootfs::{
     Content, File, FileId, ImagePath, Metadata, Resolved, Rootfs, RootfsError, Special,
@@ -93,6 +93,7 @@ impl<'a> Collector<'a> {
             omissions: self.omissions.into_iter().collect(),
             bind_points: self.bind_points.into_iter().collect(),
             warnings: self.warnings,
+            packages: Packages::default(),
             slim: None,
             looks: BTreeMap::new(),
         }

@@ -7,6 +7,7 @@ mod host;
 mod libraries;
 mod links;
 mod modules;
+mod packages;
 pub mod parallel;
 mod policy;
 mod prefixes;
@@ -35,6 +36,7 @@ use scope::Scope;
 pub use cause::Cause;
 pub use collect::INJECTIONS;
 pub use links::OF_THE_RUNTIME;
+pub use packages::{Packages, is_licence};
 pub use policy::LEFT_OUT_ON_REQUEST;
 pub use scope::is_driver;
 pub use slim::{NOT_REACHED, Opener, Slim};
@@ -105,6 +107,8 @@ pub struct Closure {
     pub bind_points: Vec<BindPoint>,
     /// What the user should know, each a full sentence.
     pub warnings: Vec<String>,
+    /// The packages of what lies under the modules, as far as their database tells.
+    pub packages: Packages,
     /// What [`Request::slim`] made of it.
     pub slim: Option<Slim>,
     /// What files of this machine begin with, as far as they were opened.
@@ -217,9 +221,10 @@ pub fn resolve(
     include(&mut collector, request.include)?;
     let scope = Scope::new(request, &prefixes);
     let (looks, slim) = add_reached(&mut collector, request, &scope)?;
+    let packages = packages::add(&mut collector, request)?;
     let installations = modules::installations(&collector, request.modules, prefixes);
     progress.finish();
-    Ok(Closure { slim, looks, ..collector.finish(installations) })
+    Ok(Closure { packages, slim, looks, ..collector.finish(installations) })
 }
 
 /// Adds what packed files point at: where links lead, interpreters of scripts, libraries; of a

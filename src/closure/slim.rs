@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::collect::Collector;
 use super::libraries::Needs;
+use super::packages::is_licence;
 use super::walk::Surveyed;
 use super::{Base, Cause, ClosureError, Reason, Request, eessi, host, parallel};
 use crate::base::ByteSize;
@@ -155,16 +156,6 @@ fn add_licences(collector: &mut Collector<'_>, layer: &Path) -> Result<(), Closu
 
 /// Where a layer keeps documents of its packages: of `doc` only the licences are such.
 const DOCUMENTS: [&str; 3] = ["usr/share/doc", "usr/share/licenses", "usr/share/common-licenses"];
-
-/// How the names of files begin that say who may do what.
-const LICENCES: [&[u8]; 7] =
-    [b"copying", b"license", b"licence", b"copyright", b"notice", b"authors", b"unlicense"];
-
-/// Whether a file of this name says who may do what, and who made it.
-pub(super) fn is_licence(name: &OsStr) -> bool {
-    let name = name.as_bytes().to_ascii_lowercase();
-    LICENCES.iter().any(|start| name.starts_with(start))
-}
 
 /// Adds what lies at `path` of `layer`, which something names: a file; a directory with all that is
 /// in it where that is one thing, else empty.

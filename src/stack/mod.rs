@@ -1,8 +1,10 @@
-//! Where the software lives: EESSI, or a plain site. No other room knows EESSI's layout.
+//! Where the software lives: EESSI, or a plain site; which packages lie under it. No other room knows
+//! EESSI's layout.
 
 mod eessi;
 mod lmod;
 mod lua;
+mod packages;
 mod specs;
 
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use crate::environment::Variables;
 pub use eessi::Eessi;
 pub use lmod::LmodInstallation;
 pub use lua::{LuaVersion, UnknownLua};
+pub use packages::{Dpkg, Package, Portage, Source};
 pub use specs::TargetSpec;
 
 /// Where the software of a session lives.

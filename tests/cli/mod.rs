@@ -7,6 +7,7 @@ mod determinism;
 mod evaluation;
 mod formats;
 mod leftovers;
+mod licences;
 mod modulefiles;
 mod on_top;
 mod refusals;

@@ -119,17 +119,3 @@ fn a_directory_of_many_packages_is_not_one_thing() {
         assert_eq!(is_shared(layer, Path::new(path)), shared, "{path}");
     }
 }
-
-#[test]
-fn licences_go_by_their_names() {
-    for (name, want) in [
-        ("COPYING", true),
-        ("LICENSE.txt.bz2", true),
-        ("copyright", true),
-        ("Authors", true),
-        ("README", false),
-        ("changelog", false),
-    ] {
-        assert_eq!(is_licence(OsStr::new(name)), want, "{name}");
-    }
-}
