@@ -34,8 +34,8 @@ impl Portage {
         let top = self.layer.join("var/db/pkg");
         let below = |at: &PathBuf| {
             let names = sorted_dir(at).unwrap_or_default().into_iter();
-            let named = names.filter(|name| !name.to_string_lossy().starts_with(['-', '.']));
-            named.map(|name| at.join(name)).filter(|path| path.is_dir()).collect::<Vec<_>>()
+            let entries = names.filter(|name| !name.to_string_lossy().starts_with(['-', '.']));
+            entries.map(|name| at.join(name)).filter(|path| path.is_dir()).collect::<Vec<_>>()
         };
         below(&top).iter().flat_map(below).collect()
     }
