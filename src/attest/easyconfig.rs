@@ -273,7 +273,7 @@ mod tests {
             "homepage = 'https://%(unknown)s'\n",
             "homepage = 'javascript:x'\n",
             "name = 'a'\nversions = '1'\nsources = [('a', 'b')]\nsource_urls = ['https://x']\n",
-            "checksums = ['123']\nsources = [{'filename': 'x'}]\n",
+            "checksums = ['123']\nsources = [{'other': 'x'}]\n",
             "\u{0}\u{fffd}(((((((((",
             "x = [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
             "",

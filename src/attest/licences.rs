@@ -50,7 +50,7 @@ pub fn readme(components: &[Component]) -> String {
         "Licences, sources and checksums of what this image holds, as the easyconfigs of its modules\n\
          and the package databases of what lies under them state them. \"not stated\" means that these\n\
          say nothing, not that there is no licence. The same is in index.json. Licence files of\n\
-         everything packed are in the image; texts/ holds those that packages name.\n",
+         everything packed are in the image; texts/, if it is there, has those that packages name.\n",
     );
     for component in components {
         // writing to a String cannot fail

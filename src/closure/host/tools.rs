@@ -8,7 +8,8 @@ use crate::closure::collect::Collector;
 const DIRECTORIES: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 
 /// Programs that start-up files, scripts of modules and a person at a prompt expect. POSIX's
-/// utilities and GNU coreutils first, then what Lmod and MPI launchers call.
+/// utilities and GNU coreutils first, then what Lmod and MPI launchers call: Open MPI's does not start
+/// without `ssh`, even where it needs none.
 const TOOLS: &str = "
     bash sh dash env
     [ arch b2sum base32 base64 basename basenc cat chgrp chmod chown cksum comm cp csplit cut date dd
@@ -20,6 +21,7 @@ const TOOLS: &str = "
     yes
     grep egrep fgrep sed awk gawk mawk find xargs diff cmp tar gzip gunzip zcat bzip2 bunzip2 xz
     unxz less more which hostname ps kill getopt getent locale iconv tput tset clear reset ldd
+    ssh rsh
 ";
 
 /// Programs for a person who looks around; a slim image does without.

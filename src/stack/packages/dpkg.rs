@@ -160,7 +160,7 @@ mod tests {
             Package {
                 name: "bash".to_owned(),
                 version: Some("5.2-1+b8".to_owned()),
-                licence: Some("(MIT or BSD) and GPL-3+".to_owned()),
+                licence: Some("GPL-3+ and (MIT or BSD)".to_owned()),
                 homepage: Some("https://x/".to_owned()),
                 sources: source("https://snapshot.debian.org/package/bash-src/5.2-1/"),
                 documents: at("bash"),
