@@ -32,6 +32,13 @@ pub(super) enum Verb {
     /// stdout, everything else to stderr.
     #[command(visible_alias = "export-container", disable_version_flag = true)]
     Container(Box<Container>),
+    /// Say what `container` would do with the same words, and write nothing
+    ///
+    /// Modules with their files and bytes, bytes by reasons, the biggest files, the space that is
+    /// needed, what the proof of completeness finds. An author is not needed. The status is the one
+    /// with which `container` would end.
+    #[command(disable_version_flag = true, mut_args = hidden_in_plan)]
+    Plan(Box<Container>),
     /// Evaluate modulefiles and print the environment they make
     Env(EnvVerb),
     /// Show author, version, modules and sizes of an image
@@ -67,6 +74,12 @@ pub(super) enum Verb {
     Hook(Hook),
     /// Make a small sample stack from this machine's own programs, load it, export it, run it
     Demo(Demo),
+}
+
+/// Flags that say how an image is written: `plan` takes them, and they change nothing.
+fn hidden_in_plan(arg: clap::Arg) -> clap::Arg {
+    let only_for_writing = ["cache", "no_cache", "cache_verify", "jobs"];
+    if only_for_writing.contains(&arg.get_id().as_str()) { arg.hide(true) } else { arg }
 }
 
 /// Messages and progress.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::{BaseName, Container};
+use super::asked::{Asked, NAME_BYTES, Purpose, asked};
 use super::beneath::{self, Foundation};
 use super::bytecode;
 use super::caching::Caching;
@@ -14,14 +15,14 @@ use super::finish::{self, Wanted};
 use super::freeze;
 use super::frozen::Frozen;
 use super::output::{Kind, Output};
-use super::plan::{NAME_BYTES, Plan, plan};
 use super::proof;
 use super::report::Report;
 use super::terminal::Terminal;
 use super::wish::Wish;
 use crate::assemble::{self, Assembled, Codec, Identity};
+use crate::audit::Finding;
 use crate::base::{ByteSize, Epoch, Escaped, Progress as _};
-use crate::closure::{self, Base, Closure};
+use crate::closure::{self, Base, Closure, Slim};
 use crate::image::{self, Identifier, ImageOptions, OciOptions, SifOptions, SquashfsOptions, oci};
 use crate::rootfs::Rootfs;
 use crate::stack::Stack;
@@ -45,63 +46,29 @@ pub(super) fn export(
 ) -> anyhow::Result<Report> {
     let started = Instant::now();
     context.end_at_second_signal()?;
-    let plan = plan(context, words)?;
-    terminal.stage("evaluating modulefiles", None, None);
-    let wish = Wish {
-        modules: words.modules.clone(),
-        generic: words.generic,
-        evaluation: words.evaluation.clone(),
-    };
-    let mut frozen = freeze::freeze(context, &wish)?;
-    terminal.finish();
-    let file_name = format!("{}.{}", identity(&plan, &frozen).name, words.format.extension());
-    let tag = reference(&plan, &frozen).1;
-    let kind = match words.format {
-        image::Format::Oci => Kind::Layout(&tag),
-        format if format.is_directory() => Kind::Directory,
-        _ => Kind::File(words.tmpdir.as_deref()),
-    };
-    let mut output = Output::begin(&words.destination, &file_name, kind, words.force)?;
-
-    let foundation = lay_foundation(context, words, &frozen, terminal)?;
-    let foundation = foundation.as_ref();
-    let mut closure = resolve(context, words, &plan, &frozen, foundation, terminal)?;
-    if let Some(foundation) = foundation {
-        foundation.carry(&mut closure)?;
-    }
-    log::debug!(
-        "closure: {} files, {} omissions, {} bind points",
-        closure.rootfs.files().len(),
-        closure.omissions.len(),
-        closure.bind_points.len()
-    );
-    let slim = closure.slim.clone();
-    let mut warnings = warnings(context, &mut frozen, &closure);
-    warnings.extend(bytecode::warning(&closure.rootfs, plan.epoch));
-    if words.strict && !warnings.is_empty() {
-        for warning in &warnings {
+    let (asked, frozen) = freeze(context, words, Purpose::Export, terminal)?;
+    let place = place(words, &asked, &frozen);
+    let mut output =
+        Output::begin(&words.destination, &place.file_name, place.kind(words), words.force)?;
+    let gathered = gather(context, words, &asked, frozen, terminal)?;
+    if words.strict && !gathered.warnings.is_empty() {
+        for warning in &gathered.warnings {
             terminal.warning(warning);
         }
-        return Err(Failure::Strict { count: warnings.len() }.into());
+        return Err(Failure::Strict { count: gathered.warnings.len() }.into());
     }
-    let looks = std::mem::take(&mut closure.looks);
-    let mut assembled = put_together(context, words, &frozen, closure, foundation, &plan)?;
-    let findings = proof::prove(
-        &mut assembled,
-        (&looks, foundation),
-        words.allow_incomplete,
-        terminal,
-        &context.interrupt,
-    )?;
-    let written = write(context, words, &plan, (&assembled, foundation), &mut output, terminal);
+    let mut prepared = prepare(context, words, &asked, gathered, terminal)?;
+    proof::judge(&mut prepared.assembled, &prepared.findings, words.allow_incomplete, terminal)?;
+    let written = write(context, words, &asked, &prepared, &mut output, terminal);
     // what a failed export compressed is of use to the next one
-    if let Some(caching) = &plan.caching {
+    if let Some(caching) = &asked.caching {
         caching.finish();
-        warnings.extend(caching.warnings());
+        prepared.warnings.extend(caching.warnings());
     }
     let (written, identifier) = written?;
     let path = output.commit()?;
-    let (files, content_bytes) = totals(&assembled);
+    let Prepared { frozen, assembled, slim, warnings, findings, .. } = prepared;
+    let (files, content_bytes) = totals(&assembled.rootfs);
     Ok(Report {
         image: absolute(&path),
         size: ByteSize(written.size),
@@ -112,7 +79,7 @@ pub(super) fn export(
         identifier,
         files,
         content_bytes,
-        cache: plan.caching.as_ref().and_then(Caching::report),
+        cache: asked.caching.as_ref().and_then(Caching::report),
         seconds: started.elapsed().as_secs_f64(),
         manifest: assembled.manifest,
         slim,
@@ -122,6 +89,142 @@ pub(super) fn export(
         foreign: frozen.foreign,
         commands: frozen.evaluation.commands,
     })
+}
+
+/// The files of an image that is to be.
+pub(super) struct Gathered {
+    frozen: Frozen,
+    foundation: Option<Foundation>,
+    pub(super) closure: Closure,
+    /// Everything the user should know, each a sentence.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Everything that is decided before an image is written.
+pub(super) struct Prepared {
+    pub(super) frozen: Frozen,
+    foundation: Option<Foundation>,
+    pub(super) assembled: Assembled,
+    /// What `--slim` left out.
+    pub(super) slim: Option<Slim>,
+    /// Everything the user should know, each a sentence.
+    pub(super) warnings: Vec<String>,
+    /// What the proof of completeness found.
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Prepared {
+    /// The base of which layers are kept as they are, if that is done.
+    fn kept(&self) -> Option<&Foundation> {
+        self.foundation.as_ref().filter(|foundation| foundation.kept().is_some())
+    }
+}
+
+/// What an image is called in its directory, and its tag where a layout takes several.
+pub(super) struct ImageName {
+    pub(super) file_name: String,
+    tag: String,
+}
+
+impl ImageName {
+    /// What the image will be.
+    pub(super) fn kind<'a>(&'a self, words: &'a Container) -> Kind<'a> {
+        match words.format {
+            image::Format::Oci => Kind::Layout(&self.tag),
+            format if format.is_directory() => Kind::Directory,
+            _ => Kind::File(words.tmpdir.as_deref()),
+        }
+    }
+}
+
+/// Checks what was asked for, and evaluates the modulefiles.
+pub(super) fn freeze(
+    context: &Context,
+    words: &Container,
+    purpose: Purpose,
+    terminal: &Terminal,
+) -> anyhow::Result<(Asked, Frozen)> {
+    let asked = asked(context, words, purpose)?;
+    terminal.stage("evaluating modulefiles", None, None);
+    let wish = Wish {
+        modules: words.modules.clone(),
+        generic: words.generic,
+        evaluation: words.evaluation.clone(),
+    };
+    let frozen = freeze::freeze(context, &wish)?;
+    terminal.finish();
+    Ok((asked, frozen))
+}
+
+/// Where the image goes.
+pub(super) fn place(words: &Container, asked: &Asked, frozen: &Frozen) -> ImageName {
+    let identity = identity(asked, frozen);
+    let file_name = format!("{}.{}", identity.name, words.format.extension());
+    ImageName { file_name, tag: oci::reference(&identity.name, &identity.version).1 }
+}
+
+/// Finds everything that goes into the image.
+pub(super) fn gather(
+    context: &Context,
+    words: &Container,
+    asked: &Asked,
+    mut frozen: Frozen,
+    terminal: &Terminal,
+) -> anyhow::Result<Gathered> {
+    let foundation = lay_foundation(context, words, &frozen, terminal)?;
+    let mut closure = resolve(context, words, asked, &frozen, foundation.as_ref(), words.slim, terminal)?;
+    if let Some(foundation) = &foundation {
+        foundation.carry(&mut closure)?;
+    }
+    log::debug!(
+        "closure: {} files, {} omissions, {} bind points",
+        closure.rootfs.files().len(),
+        closure.omissions.len(),
+        closure.bind_points.len()
+    );
+    let mut warnings = warnings(context, &mut frozen, &closure);
+    warnings.extend(bytecode::warning(&closure.rootfs, asked.epoch));
+    Ok(Gathered { frozen, foundation, closure, warnings })
+}
+
+/// Files and bytes of what `--slim` would pack; `None` where it leaves nothing out.
+pub(super) fn if_slim(
+    context: &Context,
+    words: &Container,
+    asked: &Asked,
+    gathered: &Gathered,
+    terminal: &Terminal,
+) -> anyhow::Result<Option<(u64, ByteSize)>> {
+    if words.slim || gathered.foundation.is_some() {
+        return Ok(None);
+    }
+    let closure = resolve(context, words, asked, &gathered.frozen, None, true, terminal)?;
+    Ok(Some(totals(&closure.rootfs)))
+}
+
+/// Puts the image together, as far as that goes without writing it, and looks for what it lacks.
+pub(super) fn prepare(
+    context: &Context,
+    words: &Container,
+    asked: &Asked,
+    gathered: Gathered,
+    terminal: &Terminal,
+) -> anyhow::Result<Prepared> {
+    let Gathered { frozen, foundation, mut closure, warnings } = gathered;
+    let (looks, slim) = (std::mem::take(&mut closure.looks), closure.slim.clone());
+    let assembled = put_together(context, words, &frozen, closure, foundation.as_ref(), asked)?;
+    let findings =
+        proof::find(&assembled, (&looks, foundation.as_ref()), terminal, &context.interrupt)?;
+    Ok(Prepared { frozen, foundation, assembled, slim, warnings, findings })
+}
+
+/// At most so many bytes are written for the image.
+pub(super) fn needed_space(words: &Container, prepared: &Prepared) -> ByteSize {
+    let kept = prepared.kept();
+    let above = kept.map(|kept| prepared.assembled.rootfs.above(kept.rootfs()));
+    let rootfs = above.as_ref().unwrap_or(&prepared.assembled.rootfs);
+    let estimate = image::estimate_bytes(rootfs, words.format);
+    ByteSize(estimate.saturating_add(kept.map_or(0, Foundation::kept_bytes)))
 }
 
 fn default_name(frozen: &Frozen) -> String {
@@ -161,9 +264,10 @@ fn lay_foundation(
 fn resolve(
     context: &Context,
     words: &Container,
-    plan: &Plan,
+    asked: &Asked,
     frozen: &Frozen,
     foundation: Option<&Foundation>,
+    slim: bool,
     terminal: &Terminal,
 ) -> anyhow::Result<Closure> {
     let home: Vec<_> = context.environment.get("HOME").map(PathBuf::from).into_iter().collect();
@@ -178,13 +282,13 @@ fn resolve(
         stack: &frozen.stack,
         base: base_of(words, frozen)?,
         beneath: foundation.map(Foundation::rootfs),
-        include: &plan.include,
+        include: &asked.include,
         exclude: &words.exclude,
         private: &home,
         path: &path,
         library_path: &library_path,
         lmod: frozen.lmod.as_ref(),
-        slim: words.slim.then_some(&frozen.variables),
+        slim: slim.then_some(&frozen.variables),
     };
     Ok(closure::resolve(&request, terminal, &context.interrupt)?)
 }
@@ -218,52 +322,50 @@ fn put_together(
     frozen: &Frozen,
     closure: Closure,
     foundation: Option<&Foundation>,
-    plan: &Plan,
+    asked: &Asked,
 ) -> anyhow::Result<Assembled> {
     let codec = Codec {
-        compression: plan.compression.name().to_owned(),
-        level: plan.compression.level().map(u32::from),
-        library: plan.compression.library(),
+        compression: asked.compression.name().to_owned(),
+        level: asked.compression.level().map(u32::from),
+        library: asked.compression.library(),
     };
     let wanted = Wanted {
-        identity: identity(plan, frozen),
+        identity: identity(asked, frozen),
         codec,
         base: base_of(words, frozen)?,
         foundation,
-        epoch: plan.epoch,
-        include: &plan.include,
+        epoch: asked.epoch,
+        include: &asked.include,
     };
     let assembly = finish::assembly(&context.environment, frozen, closure, wanted);
     Ok(assemble::assemble(assembly)?)
 }
 
-fn identity(plan: &Plan, frozen: &Frozen) -> Identity {
+fn identity(asked: &Asked, frozen: &Frozen) -> Identity {
     Identity {
-        name: plan.name.clone().unwrap_or_else(|| default_name(frozen)),
-        authors: plan.authors.clone(),
-        version: plan.version.clone(),
+        name: asked.name.clone().unwrap_or_else(|| default_name(frozen)),
+        authors: asked.authors.clone(),
+        version: asked.version.clone(),
     }
 }
 
 fn write(
     context: &Context,
     words: &Container,
-    plan: &Plan,
-    (assembled, foundation): (&Assembled, Option<&Foundation>),
+    asked: &Asked,
+    prepared: &Prepared,
     output: &mut Output,
     terminal: &Terminal,
 ) -> anyhow::Result<(image::Written, Option<String>)> {
-    let kept = foundation.filter(|foundation| foundation.kept().is_some());
+    let (assembled, kept) = (&prepared.assembled, prepared.kept());
+    output.check_space(needed_space(words, prepared))?;
     let above = kept.map(|kept| assembled.rootfs.above(kept.rootfs()));
     let rootfs = above.as_ref().unwrap_or(&assembled.rootfs);
-    let estimate = image::estimate_bytes(rootfs, words.format);
-    let kept_bytes = kept.map_or(0, Foundation::kept_bytes);
-    output.check_space(ByteSize(estimate.saturating_add(kept_bytes)))?;
-    let time = plan.epoch.unwrap_or(Epoch::GENERATED);
+    let time = asked.epoch.unwrap_or(Epoch::GENERATED);
     let squashfs = SquashfsOptions {
-        compression: plan.compression,
-        jobs: plan.jobs,
-        cache: plan.caching.as_ref().and_then(Caching::cache),
+        compression: asked.compression,
+        jobs: asked.jobs,
+        cache: asked.caching.as_ref().and_then(Caching::cache),
         ..SquashfsOptions::default()
     };
     let sif = SifOptions {
@@ -310,12 +412,6 @@ fn write(
         Some(error) => Err(error.into()),
         None => Ok((written, options.sif.identifier.get().map(str::to_owned))),
     }
-}
-
-/// Repository and tag of the image.
-fn reference(plan: &Plan, frozen: &Frozen) -> (String, String) {
-    let identity = identity(plan, frozen);
-    oci::reference(&identity.name, &identity.version)
 }
 
 fn oci_options(
@@ -365,8 +461,9 @@ fn oci_options(
     })
 }
 
-fn totals(assembled: &Assembled) -> (u64, ByteSize) {
-    let files = assembled.rootfs.files();
+/// Files of an image, and their bytes.
+pub(super) fn totals(rootfs: &Rootfs) -> (u64, ByteSize) {
+    let files = rootfs.files();
     (files.len() as u64, ByteSize(files.iter().map(|file| file.size).sum()))
 }
 

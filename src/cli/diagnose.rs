@@ -40,6 +40,19 @@ pub(super) enum Failure {
     Incomplete { count: usize },
 }
 
+impl Failure {
+    /// The status that says it.
+    pub(super) const fn status(&self) -> u8 {
+        match self {
+            Self::NoModules | Self::NoSession | Self::NoModulepath | Self::WrongSession(_) => 3,
+            Self::NoAuthor | Self::Usage(_) => 2,
+            Self::NoSpace { .. } => 4,
+            Self::Strict { .. } | Self::Incomplete { .. } => 5,
+            Self::Cannot(_) | Self::Directory { .. } | Self::NameTaken(_) | Self::NoList(_) => 1,
+        }
+    }
+}
+
 /// What a directory is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -72,18 +85,7 @@ pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(ClosureError::Exclude { .. }) = error.downcast_ref() {
         return 2;
     }
-    match error.downcast_ref::<Failure>() {
-        Some(
-            Failure::NoModules
-            | Failure::NoSession
-            | Failure::NoModulepath
-            | Failure::WrongSession(_),
-        ) => 3,
-        Some(Failure::NoAuthor | Failure::Usage(_)) => 2,
-        Some(Failure::NoSpace { .. }) => 4,
-        Some(Failure::Strict { .. } | Failure::Incomplete { .. }) => 5,
-        _ => 1,
-    }
+    error.downcast_ref().map_or(1, Failure::status)
 }
 
 /// A transparent error hides its cause from the chain, so each room's own word is asked for.

@@ -104,6 +104,20 @@ impl DirectoryOutput {
     }
 }
 
+/// Fails where [`DirectoryOutput::begin`] would, without writing anything.
+pub(super) fn check(path: &Path, replace: bool, tag: Option<&str>) -> anyhow::Result<()> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let is_layout = tag.is_some() && path.join("oci-layout").is_file();
+    let tags = if is_layout { oci::tags(path)? } else { None };
+    match (tags, tag) {
+        (Some(tags), Some(tag)) if replace || !tags.iter().any(|there| there == tag) => Ok(()),
+        _ if !replace => Err(Failure::NameTaken(path.to_owned()).into()),
+        _ => check_replaceable(path),
+    }
+}
+
 impl Drop for DirectoryOutput {
     fn drop(&mut self) {
         if self.lock.is_some() {

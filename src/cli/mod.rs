@@ -1,6 +1,7 @@
 //! The command line: typed words, messages, exit codes. The only room that prints.
 
 mod args;
+mod asked;
 mod bar;
 mod beneath;
 mod bytecode;
@@ -134,7 +135,7 @@ fn decode_hex(hex: &[u8]) -> Option<Vec<OsString>> {
 
 fn perform(cli: Cli) -> ExitCode {
     let terminal = match &cli.verb {
-        Verb::Container(words) => Terminal::new(&words.talk),
+        Verb::Container(words) | Verb::Plan(words) => Terminal::new(&words.talk),
         Verb::Run(words) => Terminal::plain(words.quiet),
         Verb::Env(_)
         | Verb::Inspect(_)
@@ -152,6 +153,7 @@ fn dispatch(context: &Context, verb: Verb, terminal: &Terminal) -> anyhow::Resul
     logger::start(context)?;
     match verb {
         Verb::Container(words) => container::container(context, &words, terminal)?,
+        Verb::Plan(words) => return plan::plan(context, &words, terminal),
         Verb::Env(words) => env_verb::env(context, &words, terminal)?,
         Verb::Inspect(words) => inspect::inspect(&words)?,
         Verb::Verify(words) => return verify::verify(context, &words, terminal),

@@ -46,6 +46,31 @@ pub(super) struct FileOutput {
     replace: bool,
 }
 
+/// Fails where [`Output::begin`] would, as far as that can be told without writing anything.
+pub(super) fn check(directory: &Path, name: &str, kind: Kind, replace: bool) -> anyhow::Result<()> {
+    check_directory(directory, Place::Destination)?;
+    let path = directory.join(name);
+    match kind {
+        Kind::File(build) => {
+            if !replace && path.symlink_metadata().is_ok() {
+                return Err(Failure::NameTaken(path).into());
+            }
+            build.map_or(Ok(()), |build| check_directory(build, Place::Scratch))
+        }
+        Kind::Directory => super::directory::check(&path, replace, None),
+        Kind::Layout(tag) => super::directory::check(&path, replace, Some(tag)),
+    }
+}
+
+/// The directories that are written to, on which file systems ever.
+pub(super) fn file_systems<'a>(directory: &'a Path, kind: Kind<'a>) -> Vec<(Place, &'a Path)> {
+    let scratch = match kind {
+        Kind::File(build) => build.map(|build| (Place::Scratch, build)),
+        Kind::Directory | Kind::Layout(_) => None,
+    };
+    scratch.into_iter().chain([(Place::Destination, directory)]).collect()
+}
+
 impl Output {
     /// Checks that `directory/name` may be written, and begins it. Clears what killed runs left.
     pub(super) fn begin(
@@ -235,7 +260,8 @@ fn remove_stale(directory: &Path) {
     }
 }
 
-fn available(directory: &Path) -> anyhow::Result<ByteSize> {
+/// Bytes that are free on the file system of `directory`.
+pub(super) fn available(directory: &Path) -> anyhow::Result<ByteSize> {
     let space = rustix::fs::statvfs(directory).at("ask for the free space of", directory)?;
     Ok(ByteSize(space.f_bavail.saturating_mul(space.f_frsize)))
 }

@@ -1,151 +1,277 @@
-//! What an export was asked for, from the command line, variables and the config file.
+//! `plan`: what `container` would do, without writing anything.
 
-use std::num::NonZeroUsize;
+use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use super::args::{BaseName, Container};
-use super::caching::Caching;
-use super::config::Config;
+use serde::Serialize;
+
+use super::args::Container;
+use super::asked::Purpose;
+use super::container::{self, Prepared};
 use super::context::Context;
-use super::diagnose::Failure;
-use crate::base::fs::PathContext as _;
-use crate::base::{Epoch, Escaped};
-use crate::image::Compression;
+use super::diagnose::{Failure, Place};
+use super::output;
+use super::proof;
+use super::tally::{Detail, Share, Tally};
+use super::terminal::Terminal;
+use crate::assemble::Manifest;
+use crate::audit::{Finding, Severity};
+use crate::base::{ByteSize, Escaped};
+use crate::environment::fidelity::Difference;
+use crate::rootfs::{Node, Rootfs};
+use crate::session::foreign::Foreign;
 
-/// As many threads as a login node's other users will bear.
-const POLITE_JOBS: usize = 8;
-/// A file name has at most 255 bytes; the ending needs some.
-pub(super) const NAME_BYTES: usize = 240;
+/// Files that are named as the biggest.
+const BIGGEST: usize = 10;
+/// Modules that the table names where nobody asked for all.
+const MODULES: usize = 30;
 
-/// What was asked for, checked.
-pub(super) struct Plan {
-    pub(super) authors: Vec<String>,
-    pub(super) name: Option<String>,
-    pub(super) version: String,
-    pub(super) compression: Compression,
-    pub(super) jobs: NonZeroUsize,
-    pub(super) epoch: Option<Epoch>,
-    pub(super) include: Vec<PathBuf>,
-    pub(super) caching: Option<Caching>,
+/// What `container` would do. Fields are only ever added to it; a change of meaning changes the
+/// version.
+#[derive(Debug, Serialize)]
+struct Planned {
+    schema_version: u32,
+    /// The image that it would write.
+    #[serde(serialize_with = "crate::base::path_text::one")]
+    image: PathBuf,
+    format: String,
+    /// Files in it, and their bytes before compression, as the report of `container` has them.
+    files: u64,
+    content_bytes: ByteSize,
+    /// Files and bytes by kind of reason, the most bytes first.
+    reasons: Vec<Share>,
+    biggest: Vec<Big>,
+    /// Each file system that is written to.
+    space: Vec<Space>,
+    errors: usize,
+    warnings_of_proof: usize,
+    expected: usize,
+    /// What the proof of completeness found.
+    findings: Vec<Finding>,
+    /// As it would stand in the image.
+    manifest: Manifest,
+    /// Everything the user should know, each a sentence.
+    warnings: Vec<String>,
+    differences: Vec<Difference>,
+    foreign: Vec<Foreign>,
+    /// The status with which `container` would end.
+    status: u8,
 }
 
-/// Checks what was asked for.
-///
-/// # Errors
-/// A [`Failure`] of usage; a cache or config file that cannot be used.
-pub(super) fn plan(context: &Context, words: &Container) -> anyhow::Result<Plan> {
-    if words.slim && matches!(words.base, Some(BaseName::Image(_))) {
-        return Err(Failure::Usage(
-            "--slim leaves nothing out of a base that others made: give --base compat or --base host with it, or no --slim".to_owned(),
-        )
-        .into());
+/// A large file.
+#[derive(Debug, Serialize)]
+struct Big {
+    #[serde(serialize_with = "crate::base::path_text::one")]
+    path: PathBuf,
+    bytes: ByteSize,
+    reason: String,
+}
+
+/// A file system and what it has room for.
+#[derive(Debug, Serialize)]
+struct Space {
+    /// `destination` or `scratch`.
+    place: &'static str,
+    #[serde(serialize_with = "crate::base::path_text::one")]
+    path: PathBuf,
+    /// At most so many bytes are written.
+    needed: ByteSize,
+    available: ByteSize,
+}
+
+/// Says what `container` would do with the same words, and ends as it would.
+pub(super) fn plan(
+    context: &Context,
+    words: &Container,
+    terminal: &Terminal,
+) -> anyhow::Result<ExitCode> {
+    let (asked, frozen) = container::freeze(context, words, Purpose::Plan, terminal)?;
+    let place = container::place(words, &asked, &frozen);
+    output::check(&words.destination, &place.file_name, place.kind(words), words.force)?;
+    let gathered = container::gather(context, words, &asked, frozen, terminal)?;
+    let mut prepared = container::prepare(context, words, &asked, gathered, terminal)?;
+    proof::record(&mut prepared.assembled, &prepared.findings)?;
+    let needed = container::needed_space(words, &prepared);
+    let mut space = Vec::new();
+    for (place, path) in output::file_systems(&words.destination, place.kind(words)) {
+        let path = path.to_owned();
+        let available = output::available(&path)?;
+        let place = if place == Place::Destination { "destination" } else { "scratch" };
+        space.push(Space { place, path, needed, available });
     }
-    let config = Config::read(&context.environment)?;
-    let compression = compression(words, &config)?;
-    let epoch = words.epoch.map_or_else(|| source_date_epoch(context), |epoch| Ok(Some(epoch)))?;
-    let date = epoch.unwrap_or(context.now).date();
-    let version = match &words.version {
-        Some(text) => format!("{date}-{}", printable("the version (-v)", text)?),
-        None => date,
-    };
-    Ok(Plan {
-        caching: Caching::open(context, &words.caching, &config)?,
-        authors: authors(context, words, &config)?,
-        name: words.name.as_deref().map(file_name).transpose()?,
-        version,
-        compression,
-        jobs: words.jobs.or(config.jobs).unwrap_or_else(|| default_jobs(context)),
-        epoch,
-        include: included(&words.include)?,
-    })
-}
-
-/// Absolute paths of what is to be added.
-fn included(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let absolute = |path: &PathBuf| std::path::absolute(path).at("find the place of", path);
-    Ok(paths.iter().map(absolute).collect::<Result<_, _>>()?)
-}
-
-/// What was asked for on the command line; the config file's where the format takes it.
-fn compression(words: &Container, config: &Config) -> Result<Compression, Failure> {
-    let format = words.format;
-    match words.compression {
-        Some(asked) if !format.takes(asked) => Err(Failure::Usage(format!(
-            "the format {format} is not compressed with {asked}, but with {}",
-            format.default_compression()
-        ))),
-        Some(asked) => Ok(asked),
-        None => Ok(config
-            .compression
-            .filter(|asked| format.takes(*asked))
-            .unwrap_or(format.default_compression())),
+    let failure = failure(words, &prepared, &space);
+    let status = failure.as_ref().map_or(0, Failure::status);
+    let image = words.destination.join(&place.file_name);
+    let planned = planned(words, image, prepared, space, status);
+    for warning in &planned.warnings {
+        terminal.warning(warning);
+    }
+    proof::name_errors(&planned.findings, words.allow_incomplete, terminal);
+    print(words, &planned, terminal)?;
+    match failure {
+        Some(failure) => Err(failure.into()),
+        None => Ok(ExitCode::SUCCESS),
     }
 }
 
-/// `SOURCE_DATE_EPOCH`, where it is set and not empty.
-fn source_date_epoch(context: &Context) -> Result<Option<Epoch>, Failure> {
-    let text = context.environment.get("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty());
-    let parsed = text.map(|text| text.parse().map_err(|_| text)).transpose();
-    parsed.map_err(|text| {
-        let text = Escaped(text);
-        Failure::Usage(format!(
-            "SOURCE_DATE_EPOCH is `{text}`, not a number of seconds up to 4294967295"
-        ))
-    })
+/// The first of the reasons for which `container` would write no image.
+fn failure(words: &Container, prepared: &Prepared, space: &[Space]) -> Option<Failure> {
+    let errors = prepared.findings.iter().filter(|f| f.severity == Severity::Error).count();
+    if words.strict && !prepared.warnings.is_empty() {
+        return Some(Failure::Strict { count: prepared.warnings.len() });
+    }
+    if errors > 0 && !words.allow_incomplete {
+        return Some(Failure::Incomplete { count: errors });
+    }
+    let full = space.iter().find(|space| space.available < space.needed)?;
+    let Space { path, needed, available, .. } = full;
+    Some(Failure::NoSpace { path: path.clone(), needed: *needed, available: *available })
 }
 
-fn authors(context: &Context, words: &Container, config: &Config) -> Result<Vec<String>, Failure> {
-    let authors = if words.author.is_empty() {
-        match context
-            .environment
-            .get("MODULE_EXPORT_AUTHOR")
-            .filter(|author| !author.trim().is_empty())
-        {
-            Some(author) => vec![author.clone()],
-            None => config.author.clone().map(super::config::Authors::into_vec).unwrap_or_default(),
+fn planned(
+    words: &Container,
+    image: PathBuf,
+    prepared: Prepared,
+    space: Vec<Space>,
+    status: u8,
+) -> Planned {
+    let Prepared { frozen, assembled, warnings, findings, .. } = prepared;
+    let (files, content_bytes) = container::totals(&assembled.rootfs);
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    Planned {
+        schema_version: 1,
+        image,
+        format: words.format.to_string(),
+        files,
+        content_bytes,
+        reasons: reasons(&assembled.rootfs),
+        biggest: biggest(&assembled.rootfs),
+        space,
+        errors: count(Severity::Error),
+        warnings_of_proof: count(Severity::Warning),
+        expected: count(Severity::Expected),
+        findings,
+        manifest: assembled.manifest,
+        warnings,
+        differences: frozen.differences,
+        foreign: frozen.foreign,
+        status,
+    }
+}
+
+/// Files and bytes by kind of reason.
+fn reasons(rootfs: &Rootfs) -> Vec<Share> {
+    let mut tally = Tally::by(Detail::Kinds);
+    rootfs.walk(|_, node| match node {
+        Node::File(id) => {
+            let file = rootfs.file(*id);
+            let identity = u32::try_from(id.index()).unwrap_or(u32::MAX);
+            tally.add_file(&file.reason, file.size, identity);
         }
+        Node::Symlink(link) => tally.add_other(&link.reason),
+        Node::Special(special) => tally.add_other(&special.reason),
+        Node::Directory(_) => {}
+    });
+    tally.into_shares()
+}
+
+/// The largest files, by their first names.
+fn biggest(rootfs: &Rootfs) -> Vec<Big> {
+    let mut order: Vec<_> = (0..rootfs.files().len()).collect();
+    let size = |at: &usize| rootfs.files().get(*at).map_or(0, |file| file.size);
+    order.sort_by_key(|at| (std::cmp::Reverse(size(at)), *at));
+    let wanted: BTreeMap<usize, usize> =
+        order.into_iter().take(BIGGEST).enumerate().map(|(rank, at)| (at, rank)).collect();
+    let mut found = BTreeMap::new();
+    rootfs.walk(|path, node| {
+        let Node::File(id) = node else { return };
+        let Some(rank) = wanted.get(&id.index()) else { return };
+        let file = rootfs.file(*id);
+        found.entry(*rank).or_insert_with(|| Big {
+            path: path.as_path().to_owned(),
+            bytes: ByteSize(file.size),
+            reason: file.reason.to_string(),
+        });
+    });
+    found.into_values().collect()
+}
+
+/// Prints the plan: as JSON, or as a table.
+fn print(words: &Container, planned: &Planned, terminal: &Terminal) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    if words.talk.json {
+        serde_json::to_writer_pretty(&mut stdout, planned).map_err(std::io::Error::from)?;
+        writeln!(stdout)?;
     } else {
-        words.author.clone()
+        stdout.write_all(table(planned, terminal.verbose).as_bytes())?;
+    }
+    Ok(stdout.flush()?)
+}
+
+/// The plan for people.
+fn table(planned: &Planned, verbose: bool) -> String {
+    let shown = |path: &PathBuf| Escaped(&path.to_string_lossy()).to_string();
+    let Planned { files, content_bytes, .. } = planned;
+    let image = shown(&planned.image);
+    let mut lines = vec![format!("{image}: {content_bytes} in {files} files before compression")];
+    lines.push("modules".to_owned());
+    lines.extend(modules(&planned.manifest, verbose));
+    lines.push("reasons".to_owned());
+    lines.extend(planned.reasons.iter().map(|share| format!("  {}", share.line())));
+    lines.push("biggest files".to_owned());
+    for big in &planned.biggest {
+        let bytes = big.bytes.to_string();
+        lines.push(format!("  {bytes:>8}  {} ({})", shown(&big.path), Escaped(&big.reason)));
+    }
+    lines.push("space".to_owned());
+    for space in &planned.space {
+        let Space { place, path, needed, available } = space;
+        let path = shown(path);
+        lines.push(format!("  {place} `{path}`: up to {needed} needed, {available} free"));
+    }
+    let Planned { errors, warnings_of_proof: warnings, expected, .. } = planned;
+    lines.push(format!(
+        "proof: {errors} errors, {warnings} warnings, {expected} things that the place where it runs is to bring"
+    ));
+    lines.extend(counted(
+        "left out",
+        planned.manifest.omissions.iter().map(|omission| &*omission.reason),
+    ));
+    lines.extend(counted(
+        "bind points",
+        planned.manifest.bind_points.iter().map(|point| &*point.purpose),
+    ));
+    lines.join("\n") + "\n"
+}
+
+/// A line per module, those with the most bytes where there are many.
+fn modules(manifest: &Manifest, all: bool) -> Vec<String> {
+    let mut sorted: Vec<_> = manifest.modules.iter().collect();
+    sorted.sort_by_key(|module| (std::cmp::Reverse(module.bytes), &module.name));
+    let few = if all { sorted.len() } else { MODULES };
+    let line = |module: &&crate::assemble::ManifestModule| {
+        let star = if module.requested { '*' } else { ' ' };
+        let (bytes, files, name) = (module.bytes.to_string(), module.files, Escaped(&module.name));
+        format!("  {bytes:>8} {files:>7} files {star} {name}")
     };
-    if authors.is_empty() {
-        return Err(Failure::NoAuthor);
+    let mut lines: Vec<_> = sorted.iter().take(few).map(line).collect();
+    if sorted.len() > few {
+        lines.push(format!("  and {} smaller ones (--verbose names each)", sorted.len() - few));
     }
-    authors.iter().map(|author| printable("the author (-a)", author)).collect()
+    lines
 }
 
-/// `text` trimmed, if it is one line that a terminal can show.
-fn printable(what: &str, text: &str) -> Result<String, Failure> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(Failure::Usage(format!("{what} is empty")));
+/// `title: 3 × this, 1 × that`; nothing where there is none.
+fn counted<'a>(title: &str, texts: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for text in texts {
+        *counts.entry(text).or_default() += 1;
     }
-    if Escaped(text).to_string() != text {
-        return Err(Failure::Usage(format!(
-            "{what} holds characters that cannot be shown: `{}`",
-            Escaped(text)
-        )));
-    }
-    Ok(text.to_owned())
-}
-
-/// The image's name as a file name.
-fn file_name(name: &str) -> Result<String, Failure> {
-    let name = printable("the name (-n)", name)?.replace('/', "_");
-    if name == "." || name == ".." {
-        return Err(Failure::Usage(format!("the name (-n) `{name}` is a directory's")));
-    }
-    if name.len() > NAME_BYTES {
-        return Err(Failure::Usage(format!("the name (-n) is longer than {NAME_BYTES} bytes")));
-    }
-    Ok(name)
-}
-
-/// All cores of a batch job; else as many as leave a login node to its other users.
-fn default_jobs(context: &Context) -> NonZeroUsize {
-    let allowed = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let in_job = ["SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID"]
-        .iter()
-        .any(|name| context.environment.contains_key(*name));
-    let polite = NonZeroUsize::new(POLITE_JOBS).unwrap_or(NonZeroUsize::MIN);
-    if in_job { allowed } else { allowed.min(polite) }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(text, count)| (std::cmp::Reverse(*count), *text));
+    let parts: Vec<_> =
+        counts.iter().map(|(text, count)| format!("{count} × {}", Escaped(text))).collect();
+    (!parts.is_empty()).then(|| format!("{title}: {}", parts.join(", ")))
 }

@@ -124,12 +124,10 @@ pub(super) fn modules(manifest: &Manifest) -> Vec<Module> {
     manifest.modules.iter().map(module).collect()
 }
 
-/// Proves that the image is complete, and has it tell what it lacks. Errors end the work unless
-/// they are allowed.
-pub(super) fn prove(
-    assembled: &mut Assembled,
+/// What the image lacks.
+pub(super) fn find(
+    assembled: &Assembled,
     (looks, foundation): (&BTreeMap<OsString, Look>, Option<&Foundation>),
-    allow_incomplete: bool,
     terminal: &Terminal,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Vec<Finding>> {
@@ -148,6 +146,15 @@ pub(super) fn prove(
         interrupt,
     })?;
     terminal.finish();
+    Ok(findings)
+}
+
+/// Names the errors among `findings`, and returns how many there are.
+pub(super) fn name_errors(
+    findings: &[Finding],
+    allow_incomplete: bool,
+    terminal: &Terminal,
+) -> usize {
     let errors: Vec<_> = findings.iter().filter(|f| f.severity == Severity::Error).collect();
     for finding in errors.iter().take(NAMED) {
         let line = sentence(finding);
@@ -156,9 +163,25 @@ pub(super) fn prove(
     if errors.len() > NAMED {
         terminal.say(&format!("  and {} more of this kind", errors.len() - NAMED));
     }
-    if !errors.is_empty() && !allow_incomplete {
-        return Err(Failure::Incomplete { count: errors.len() }.into());
+    errors.len()
+}
+
+/// Has the image tell what it lacks. Errors end the work unless they are allowed.
+pub(super) fn judge(
+    assembled: &mut Assembled,
+    findings: &[Finding],
+    allow_incomplete: bool,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
+    let errors = name_errors(findings, allow_incomplete, terminal);
+    if errors > 0 && !allow_incomplete {
+        return Err(Failure::Incomplete { count: errors }.into());
     }
+    record(assembled, findings)
+}
+
+/// Has the image tell what it lacks.
+pub(super) fn record(assembled: &mut Assembled, findings: &[Finding]) -> anyhow::Result<()> {
     let recorded = |finding: &&Finding| {
         finding.severity == Severity::Error
             || finding.severity == Severity::Warning
@@ -174,7 +197,7 @@ pub(super) fn prove(
     if !lacks.is_empty() {
         assembled.record(lacks)?;
     }
-    Ok(findings)
+    Ok(())
 }
 
 /// The word for how bad it is.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::base::ByteSize;
+use crate::base::{ByteSize, Escaped};
 use crate::closure::Cause;
 
 /// Files that are there for reasons of one kind.
@@ -22,15 +22,39 @@ pub(super) struct Share {
     pub(super) bytes: ByteSize,
 }
 
+impl Share {
+    /// The share on a line.
+    pub(super) fn line(&self) -> String {
+        let Self { files, others, bytes, says, .. } = self;
+        let (bytes, says) = (bytes.to_string(), Escaped(says));
+        format!("{bytes:>8} {files:>7} files {others:>6} links  {says}")
+    }
+}
+
+/// What is counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Each module, each layer.
+    Each,
+    /// All modules, all layers.
+    Kinds,
+}
+
 /// Shares as they grow.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
+    detail: Detail,
     shares: BTreeMap<String, Share>,
     /// Files with several names that were counted.
     seen: BTreeSet<u32>,
 }
 
 impl Tally {
+    /// Nothing yet.
+    pub(super) fn by(detail: Detail) -> Self {
+        Self { detail, shares: BTreeMap::new(), seen: BTreeSet::new() }
+    }
+
     /// Counts a name of a file; `identity` is the same for all its names.
     pub(super) fn add_file(&mut self, reason: &str, size: u64, identity: u32) {
         let is_new = self.seen.insert(identity);
@@ -47,7 +71,7 @@ impl Tally {
     }
 
     fn share(&mut self, reason: &str) -> &mut Share {
-        let (reason, says) = group(&Cause::parse(reason));
+        let (reason, says) = group(&Cause::parse(reason), self.detail);
         let new = Share { reason: reason.clone(), says, ..Share::default() };
         self.shares.entry(reason).or_insert(new)
     }
@@ -63,26 +87,39 @@ impl Tally {
 }
 
 /// The reasons that a reason is counted with, and what they are called.
-fn group(cause: &Cause) -> (String, String) {
-    let whole = cause.to_string();
-    let kind = |kind: &str| format!("{kind}:");
-    match cause {
-        Cause::Module(name) => (whole, format!("module {name}")),
-        Cause::Modulefile(name) => (whole, format!("modulefile of {name}")),
-        Cause::Library { .. } => (kind("library"), "libraries that packed files need".to_owned()),
-        Cause::Link(_) => (kind("link"), "what packed links lead to".to_owned()),
-        Cause::BaseScript { .. } => (kind("script"), "interpreters of packed scripts".to_owned()),
-        Cause::Script(_) => (kind("script"), "what packed scripts name".to_owned()),
-        Cause::Constant(_) => (kind("constant"), "what packed programs name".to_owned()),
-        Cause::Environment(_) => (kind("environment"), "what variables name".to_owned()),
-        Cause::Base(_) => (kind("base"), "base of this machine".to_owned()),
-        Cause::Beneath => (kind("base"), "the base".to_owned()),
-        Cause::Core(_) => (kind("core"), "core of a slim base".to_owned()),
-        Cause::Layer(layer) => (whole, format!("compatibility layer {}", layer.to_string_lossy())),
-        Cause::Init(_) => (whole, "start of a session".to_owned()),
-        Cause::Include(path) => (whole, format!("--include {}", path.to_string_lossy())),
-        Cause::Generated => (whole, "made for the image".to_owned()),
-        Cause::Other(_) => (kind(cause.kind()), kind(cause.kind())),
+fn group(cause: &Cause, detail: Detail) -> (String, String) {
+    let (all, each) = match cause {
+        Cause::Module(name) => ("installations of modules", Some(format!("module {name}"))),
+        Cause::Modulefile(name) => {
+            ("modulefiles and what names them", Some(format!("modulefile of {name}")))
+        }
+        Cause::Layer(layer) => {
+            let path = layer.to_string_lossy();
+            ("compatibility layer", Some(format!("compatibility layer {path}")))
+        }
+        Cause::Include(path) => {
+            ("what --include names", Some(format!("--include {}", path.to_string_lossy())))
+        }
+        Cause::Library { .. } => ("libraries that packed files need", None),
+        Cause::Link(_) => ("what packed links lead to", None),
+        Cause::BaseScript { .. } => ("interpreters of packed scripts", None),
+        Cause::Script(_) => ("what packed scripts name", None),
+        Cause::Constant(_) => ("what packed programs name", None),
+        Cause::Environment(_) => ("what variables name", None),
+        Cause::Base(_) => ("base of this machine", None),
+        Cause::Beneath => ("the base", None),
+        Cause::Core(_) => ("core of a slim base", None),
+        Cause::Init(_) => ("start of a session", None),
+        Cause::Generated => ("made for the image", None),
+        Cause::Other(_) => ("other reasons", None),
+    };
+    match each {
+        Some(each) if detail == Detail::Each => (cause.to_string(), each),
+        _ => {
+            let is_interpreter = matches!(cause, Cause::BaseScript { .. });
+            let kind = if is_interpreter { "script" } else { cause.kind() };
+            (format!("{kind}:"), all.to_owned())
+        }
     }
 }
 
@@ -92,7 +129,7 @@ mod tests {
 
     #[test]
     fn bytes_of_a_file_with_two_names_count_once_and_its_names_each() {
-        let mut tally = Tally::default();
+        let mut tally = Tally::by(Detail::Each);
         tally.add_file("module:a/1", 10, 1);
         tally.add_file("module:a/1", 10, 1);
         tally.add_file("library:x.so for /a", 30, 2);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::near;
 use crate::audit::{Chain, Listed, Listing};
 use crate::base::{ByteSize, Digest};
-use crate::cli::tally::{Share, Tally};
+use crate::cli::tally::{Detail, Share, Tally};
 use crate::cli::told::Told;
 use crate::closure::{BindPoint, INJECTIONS, Omission};
 use crate::image::ImageError;
@@ -231,7 +231,7 @@ fn names(image: &Image, inode: u32) -> Result<Vec<PathBuf>, ImageError> {
 
 /// What is in a directory, by reasons.
 fn contents(image: &Image, listing: &Listing, directory: &Path) -> Result<Contents, ImageError> {
-    let mut tally = Tally::default();
+    let mut tally = Tally::by(Detail::Each);
     let (mut files, mut others, mut directories, mut bytes) = (0, 0, 0, 0_u64);
     let mut seen = BTreeSet::new();
     image.walk(|path, found| {

@@ -8,7 +8,6 @@ use super::Answers;
 use super::answer::{Answer, Contents, Kind};
 use crate::audit::{About, Chain};
 use crate::base::Escaped;
-use crate::cli::tally::Share;
 use crate::cli::terminal::Terminal;
 
 /// Reasons of which a directory's summary gives a line each; the rest are counted.
@@ -67,7 +66,7 @@ fn text(answer: &Answer) -> String {
         steps(chain, &mut line);
     }
     for share in answer.contents.iter().flat_map(|contents| contents.shares.iter().take(NAMED)) {
-        line(1, &share_line(share));
+        line(1, &share.line());
     }
     let more = answer.contents.as_ref().map_or(0, |contents| contents.shares.len());
     if more > NAMED {
@@ -119,12 +118,6 @@ fn directory(contents: &Contents) -> String {
         return "an empty directory".to_owned();
     }
     format!("directory: {files} files ({bytes}), {others} links, {directories} directories")
-}
-
-fn share_line(share: &Share) -> String {
-    let Share { files, others, bytes, says, .. } = share;
-    let (bytes, says) = (bytes.to_string(), Escaped(says));
-    format!("{bytes:>8} {files:>7} files {others:>6} links  {says}")
 }
 
 /// Why nothing is at the path.
