@@ -55,6 +55,13 @@ pub(super) enum Verb {
     /// is looked for everywhere. Status 1, with the reason where there is one, for what is not in
     /// the image.
     Why(Why),
+    /// Say what two images differ in: modules, environment, files
+    ///
+    /// As in: module-export diff old.sif new.sif
+    ///
+    /// The images may be of different formats. Of files, content, size, mode and target count,
+    /// times do not. Status 0 whether they differ or not.
+    Diff(Diff),
     /// Run a command in an image without any container runtime
     ///
     /// As in: module-export run GROMACS.sif -- gmx --version
@@ -329,6 +336,22 @@ pub(super) struct Why {
     /// An absolute path in it, or the name of a file alone
     pub(super) path: PathBuf,
     /// Print the chain as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Diff {
+    /// The one image
+    #[arg(value_name = "IMAGE")]
+    pub(super) before: PathBuf,
+    /// The other one
+    #[arg(value_name = "IMAGE")]
+    pub(super) after: PathBuf,
+    /// Name every file
+    #[arg(short = 'V', long)]
+    pub(super) verbose: bool,
+    /// Print the differences as JSON
     #[arg(long)]
     pub(super) json: bool,
 }

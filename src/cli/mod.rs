@@ -12,6 +12,7 @@ mod container;
 mod context;
 mod demo;
 mod diagnose;
+mod diff;
 mod directory;
 mod enter;
 mod env_verb;
@@ -141,6 +142,7 @@ fn perform(cli: Cli) -> ExitCode {
         | Verb::Inspect(_)
         | Verb::Verify(_)
         | Verb::Why(_)
+        | Verb::Diff(_)
         | Verb::Hook(_)
         | Verb::Demo(_) => Terminal::plain(false),
     };
@@ -157,6 +159,7 @@ fn dispatch(context: &Context, verb: Verb, terminal: &Terminal) -> anyhow::Resul
         Verb::Env(words) => env_verb::env(context, &words, terminal)?,
         Verb::Inspect(words) => inspect::inspect(&words)?,
         Verb::Verify(words) => return verify::verify(context, &words, terminal),
+        Verb::Diff(words) => diff::diff(&words)?,
         Verb::Why(words) => return why::why(&words, terminal),
         Verb::Hook(words) => hook::hook(context, &words)?,
         Verb::Demo(words) => demo::demo(context, &words, terminal)?,

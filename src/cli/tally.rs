@@ -87,7 +87,7 @@ impl Tally {
 }
 
 /// The reasons that a reason is counted with, and what they are called.
-fn group(cause: &Cause, detail: Detail) -> (String, String) {
+pub(super) fn group(cause: &Cause, detail: Detail) -> (String, String) {
     let (all, each) = match cause {
         Cause::Module(name) => ("installations of modules", Some(format!("module {name}"))),
         Cause::Modulefile(name) => {

@@ -132,6 +132,10 @@ fn an_export_that_lacks_a_library_is_refused_unless_that_is_wanted() {
     assert!(ran.stderr.contains("--allow-incomplete"), "{ran}");
     assert_eq!(sorted_dir(&env.work()).unwrap(), [""; 0], "no image");
 
+    let ran = env.run(&mut module_export(&env, &session, "plan -n x broken/1"));
+    assert!(ran.status == 5 && ran.stdout.contains("\nproof: 1 errors, "), "{ran}");
+    assert!(ran.stderr.contains("libneverthere.so"), "{ran}");
+
     let words = format!("{words} --allow-incomplete --json");
     let ran = env.run(&mut module_export(&env, &session, &words));
     let report: Value = serde_json::from_str(&ran.success()).unwrap();
