@@ -1,5 +1,6 @@
 //! `diff`: what two images differ in.
 
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -77,7 +78,7 @@ fn every_kind_of_change_is_named() {
 
     // the same image, altered by hand
     let copy = export("same", "tool/1.0", "--format sandbox --force --author B");
-    std::fs::set_permissions(copy.join("etc/hosts"), PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(copy.join("etc/hosts"), Permissions::from_mode(0o600)).unwrap();
     std::fs::remove_file(copy.join("bin/sh")).unwrap();
     std::os::unix::fs::symlink("elsewhere", copy.join("bin/sh")).unwrap();
     std::fs::remove_file(copy.join("environment")).unwrap();
