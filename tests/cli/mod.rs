@@ -13,6 +13,7 @@ mod modulefiles;
 mod on_top;
 mod plan;
 mod refusals;
+mod removal;
 mod sbom;
 pub(crate) mod session;
 mod trouble;

@@ -1,9 +1,7 @@
 //! `verify`, and the proof before an image is written.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::PermissionsExt as _;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use module_export::base::fs::sorted_dir;
 use serde_json::Value;
@@ -12,7 +10,7 @@ use super::session::{Session, eessi, module_export};
 use crate::common::{Ran, TestEnv, is_root, skip, tool};
 
 /// Exports the session; the image's path.
-fn export(env: &TestEnv, session: &Session, words: &str) -> PathBuf {
+pub(super) fn export(env: &TestEnv, session: &Session, words: &str) -> PathBuf {
     let words = format!("container -a A -q -n x --epoch 1795305600 --force {words}");
     let path = env.run(&mut module_export(env, session, &words)).success();
     PathBuf::from(path.trim_end().replace("$ROOT", &env.root().display().to_string()))
@@ -22,8 +20,22 @@ fn verify(env: &TestEnv, image: &Path) -> Ran {
     env.run(env.module_export().args(["verify", "--json"]).arg(image))
 }
 
+/// The same where no `/cvmfs` exists; `None` where none can be hidden.
+pub(super) fn verify_without_stack(env: &TestEnv, image: &Path) -> Option<Ran> {
+    let flags = if is_root() { "-m" } else { "-rm" };
+    let mut hidden = env.command("unshare");
+    let script = "mount -t tmpfs none /cvmfs && test ! -e /cvmfs/module-export.test && exec \"$0\" verify --json \"$1\"";
+    hidden.args([flags, "sh", "-c", script, env!("CARGO_BIN_EXE_module-export")]).arg(image);
+    let ran = env.run(&mut hidden);
+    if ran.stderr.contains("unshare") || ran.stderr.contains("mount:") {
+        skip("mount namespaces are forbidden here");
+        return None;
+    }
+    Some(ran)
+}
+
 /// The findings of this severity, as `check path: need`.
-fn findings(ran: &Ran, severity: &str) -> Vec<String> {
+pub(super) fn findings(ran: &Ran, severity: &str) -> Vec<String> {
     let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran}"));
     let all = report["findings"].as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -42,14 +54,7 @@ fn a_complete_image_of_any_format_is_found_to_be_so_where_its_stack_is_not() {
     let mut said: BTreeSet<String> = BTreeSet::new();
     for format in ["sif --compression zstd:1", "oci", "docker-archive", "tar.zst", "sandbox"] {
         let image = export(&env, &session, &format!("--format {format}"));
-        let flags = if is_root() { "-m" } else { "-rm" };
-        let mut hidden = env.command("unshare");
-        let script = "mount -t tmpfs none /cvmfs && test ! -e /cvmfs/module-export.test && exec \"$0\" verify --json \"$1\"";
-        hidden.args([flags, "sh", "-c", script, env!("CARGO_BIN_EXE_module-export")]).arg(&image);
-        let ran = env.run(&mut hidden);
-        if ran.stderr.contains("unshare") || ran.stderr.contains("mount:") {
-            return skip("mount namespaces are forbidden here");
-        }
+        let Some(ran) = verify_without_stack(&env, &image) else { return };
         assert_eq!(findings(&ran, "error"), [""; 0], "{format}: {}", ran.stderr);
         assert_eq!(ran.status, 0, "{format}");
         said.insert(findings(&ran, "warning").join("\n"));
@@ -161,130 +166,4 @@ fn what_was_left_out_on_request_is_a_warning_that_the_image_records() {
     let ran = verify(&env, &env.work().join("x.sif"));
     assert_eq!(ran.status, 0, "{ran}");
     assert!(findings(&ran, "warning").iter().any(|text| text.ends_with(": libz.so.1")), "{ran}");
-}
-
-/// Files below `top`, links not followed.
-fn files_below(top: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for name in sorted_dir(top).unwrap() {
-        let path = top.join(name);
-        if std::fs::symlink_metadata(&path).unwrap().is_dir() {
-            found.extend(files_below(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
-}
-
-/// What programs and scripts of `files` need, by what `ld.so` and their first lines say: paths,
-/// and who needs them.
-fn needs(files: &[PathBuf], loader: &str) -> BTreeMap<PathBuf, PathBuf> {
-    let mut needs = BTreeMap::new();
-    for file in files {
-        let Ok(metadata) = std::fs::symlink_metadata(file) else { continue };
-        if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
-            continue;
-        }
-        let bytes = std::fs::read(file).unwrap();
-        if bytes.starts_with(b"#!/") {
-            let line = String::from_utf8_lossy(&bytes).lines().next().unwrap()[2..].to_owned();
-            needs.insert(PathBuf::from(line.split(' ').next().unwrap()), file.clone());
-        } else if bytes.starts_with(b"\x7fELF") {
-            let mut command = Command::new(loader);
-            let shown = command.arg(file).env_clear().env("LD_TRACE_LOADED_OBJECTS", "1").output();
-            for line in String::from_utf8_lossy(&shown.unwrap().stdout).lines() {
-                let path = line.split(" => ").last().unwrap().split(" (0x").next().unwrap().trim();
-                if path.starts_with('/') {
-                    needs.insert(PathBuf::from(path), file.clone());
-                }
-            }
-        }
-    }
-    needs
-}
-
-/// Where `path` leads in the tree in `image`; its last link is followed only if `to_the_end`.
-fn follow(image: &Path, path: &Path, to_the_end: bool) -> PathBuf {
-    let mut todo: Vec<PathBuf> =
-        path.strip_prefix("/").unwrap().iter().rev().map(PathBuf::from).collect();
-    let mut at = PathBuf::from("/");
-    while let Some(name) = todo.pop() {
-        if name == Path::new("..") {
-            at.pop();
-            continue;
-        }
-        let next = at.join(&name);
-        let target = std::fs::read_link(image.join(next.strip_prefix("/").unwrap()));
-        match target {
-            Ok(target) if to_the_end || !todo.is_empty() => {
-                if target.is_absolute() {
-                    at = PathBuf::from("/");
-                }
-                let names = target.iter().filter(|name| *name != "/" && *name != ".");
-                let names: Vec<PathBuf> = names.map(PathBuf::from).collect();
-                todo.extend(names.into_iter().rev());
-            }
-            _ => at = next,
-        }
-    }
-    at
-}
-
-/// `REMOVALS` says how many; `SEED` says which.
-#[test]
-fn what_is_taken_out_of_an_image_is_named_with_its_user() {
-    let env = TestEnv::new();
-    let Some(readelf) = tool("readelf") else { return };
-    let Some(session) = eessi(&env, "module load MiniSim") else { return };
-    let image = export(&env, &session, "--format sandbox");
-    let number = |name: &str, default: u64| -> u64 {
-        std::env::var_os(name).map_or(default, |text| text.to_str().unwrap().parse().unwrap())
-    };
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let mut state = number("SEED", now);
-    eprintln!("SEED={state}");
-    let inside = |path: &Path| image.join(path.strip_prefix("/").unwrap());
-    let top = image.join("cvmfs");
-    let at_source: Vec<PathBuf> = files_below(&top)
-        .into_iter()
-        .map(|path| Path::new("/").join(path.strip_prefix(&image).unwrap()))
-        .collect();
-    let loader = session["EPREFIX"].clone() + "/lib64/ld-linux-x86-64.so.2";
-    let needs: Vec<(PathBuf, PathBuf)> = needs(&at_source, &loader)
-        .into_iter()
-        .filter(|(path, _)| std::fs::symlink_metadata(inside(path)).is_ok())
-        .collect();
-    assert!(needs.len() > 20, "{needs:?}");
-    for _ in 0..number("REMOVALS", 10) {
-        // Knuth's
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let (path, user) = &needs[usize::try_from(state >> 33).unwrap() % needs.len()];
-        // the link, or the file that it leads to
-        let gone = follow(&image, path, state & 1 << 32 == 0);
-        let kept = env.root().join("kept");
-        std::fs::rename(inside(&gone), &kept).unwrap();
-        let ran = verify(&env, &image);
-        std::fs::rename(&kept, inside(&gone)).unwrap();
-        let why = format!("{} for {}: {}", gone.display(), user.display(), ran.stderr);
-        assert_eq!(ran.status, 5, "{why}");
-        let errors = findings(&ran, "error");
-        let shown = gone.display();
-        assert!(errors.contains(&format!("list {shown}: {shown}")), "{why}");
-        let of_user = errors.iter().any(|error| {
-            let (check, rest) = error.split_once(' ').unwrap();
-            let (named, need) = rest.rsplit_once(": ").unwrap();
-            match check {
-                "script" | "interpreter" => Path::new(named) == user || Path::new(need) == path,
-                "library" => {
-                    let shown = Command::new(&readelf).arg("-d").arg(named).output().unwrap();
-                    String::from_utf8_lossy(&shown.stdout).contains(&format!("[{need}]"))
-                        && Path::new(need).file_name() == path.file_name()
-                }
-                _ => false,
-            }
-        });
-        assert!(of_user, "{why}\n{errors:#?}");
-    }
 }
