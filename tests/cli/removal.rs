@@ -164,19 +164,15 @@ fn write(env: &TestEnv, image: &Path, number: usize) -> PathBuf {
     let mksquashfs = if number % 5 == 4 { tool("mksquashfs") } else { None };
     let again = env.root().join(if mksquashfs.is_some() { "again.squashfs" } else { "again.tar" });
     let _ = std::fs::remove_file(&again);
-    let mut command = match mksquashfs {
-        Some(mksquashfs) => {
-            let mut command = env.command(mksquashfs);
-            command.arg(image).arg(&again);
-            command.args(["-comp", "zstd", "-Xcompression-level", "1", "-no-xattrs"]);
-            command.args(["-quiet", "-no-progress"]);
-            command
-        }
-        None => {
-            let mut command = env.command("tar");
-            command.arg("-C").arg(image).arg("-cf").arg(&again).arg(".");
-            command
-        }
+    let mut command = if let Some(mksquashfs) = mksquashfs {
+        let mut command = env.command(mksquashfs);
+        command.arg(image).arg(&again).args(["-comp", "zstd", "-Xcompression-level", "1"]);
+        command.args(["-no-xattrs", "-quiet", "-no-progress"]);
+        command
+    } else {
+        let mut command = env.command("tar");
+        command.arg("-C").arg(image).arg("-cf").arg(&again).arg(".");
+        command
     };
     env.run(&mut command).success();
     again
