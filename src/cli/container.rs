@@ -172,7 +172,8 @@ pub(super) fn gather(
     terminal: &Terminal,
 ) -> anyhow::Result<Gathered> {
     let foundation = lay_foundation(context, words, &frozen, terminal)?;
-    let mut closure = resolve(context, words, asked, &frozen, foundation.as_ref(), words.slim, terminal)?;
+    let mut closure =
+        resolve(context, words, asked, &frozen, foundation.as_ref(), words.slim, terminal)?;
     if let Some(foundation) = &foundation {
         foundation.carry(&mut closure)?;
     }

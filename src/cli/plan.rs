@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::args::Container;
-use super::asked::Purpose;
-use super::container::{self, Prepared};
+use super::asked::{Asked, Purpose};
+use super::container::{self, Gathered, Prepared};
 use super::context::Context;
 use super::diagnose::{Failure, Place};
 use super::output;
@@ -43,6 +43,8 @@ struct Planned {
     /// Files and bytes by kind of reason, the most bytes first.
     reasons: Vec<Share>,
     biggest: Vec<Big>,
+    /// What `--slim` would save; nothing where it was asked for, or leaves nothing out.
+    slim: Option<Saving>,
     /// Each file system that is written to.
     space: Vec<Space>,
     errors: usize,
@@ -69,6 +71,13 @@ struct Big {
     reason: String,
 }
 
+/// What an image would have less.
+#[derive(Debug, Serialize)]
+struct Saving {
+    files: u64,
+    bytes: ByteSize,
+}
+
 /// A file system and what it has room for.
 #[derive(Debug, Serialize)]
 struct Space {
@@ -91,6 +100,7 @@ pub(super) fn plan(
     let place = container::place(words, &asked, &frozen);
     output::check(&words.destination, &place.file_name, place.kind(words), words.force)?;
     let gathered = container::gather(context, words, &asked, frozen, terminal)?;
+    let slim = saving(context, words, &asked, &gathered, terminal)?;
     let mut prepared = container::prepare(context, words, &asked, gathered, terminal)?;
     proof::record(&mut prepared.assembled, &prepared.findings)?;
     let needed = container::needed_space(words, &prepared);
@@ -104,7 +114,7 @@ pub(super) fn plan(
     let failure = failure(words, &prepared, &space);
     let status = failure.as_ref().map_or(0, Failure::status);
     let image = words.destination.join(&place.file_name);
-    let planned = planned(words, image, prepared, space, status);
+    let planned = Planned { slim, space, status, ..planned(words, image, prepared) };
     for warning in &planned.warnings {
         terminal.warning(warning);
     }
@@ -114,6 +124,21 @@ pub(super) fn plan(
         Some(failure) => Err(failure.into()),
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+fn saving(
+    context: &Context,
+    words: &Container,
+    asked: &Asked,
+    gathered: &Gathered,
+    terminal: &Terminal,
+) -> anyhow::Result<Option<Saving>> {
+    let slim = container::if_slim(context, words, asked, gathered, terminal)?;
+    let (files, bytes) = container::totals(&gathered.closure.rootfs);
+    Ok(slim.map(|(slim_files, slim_bytes)| Saving {
+        files: files.saturating_sub(slim_files),
+        bytes: ByteSize(bytes.0.saturating_sub(slim_bytes.0)),
+    }))
 }
 
 /// The first of the reasons for which `container` would write no image.
@@ -130,13 +155,8 @@ fn failure(words: &Container, prepared: &Prepared, space: &[Space]) -> Option<Fa
     Some(Failure::NoSpace { path: path.clone(), needed: *needed, available: *available })
 }
 
-fn planned(
-    words: &Container,
-    image: PathBuf,
-    prepared: Prepared,
-    space: Vec<Space>,
-    status: u8,
-) -> Planned {
+/// What the image would be, but for what is not known of it alone.
+fn planned(words: &Container, image: PathBuf, prepared: Prepared) -> Planned {
     let Prepared { frozen, assembled, warnings, findings, .. } = prepared;
     let (files, content_bytes) = container::totals(&assembled.rootfs);
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
@@ -148,7 +168,8 @@ fn planned(
         content_bytes,
         reasons: reasons(&assembled.rootfs),
         biggest: biggest(&assembled.rootfs),
-        space,
+        slim: None,
+        space: Vec::new(),
         errors: count(Severity::Error),
         warnings_of_proof: count(Severity::Warning),
         expected: count(Severity::Expected),
@@ -157,7 +178,7 @@ fn planned(
         warnings,
         differences: frozen.differences,
         foreign: frozen.foreign,
-        status,
+        status: 0,
     }
 }
 
@@ -224,6 +245,9 @@ fn table(planned: &Planned, verbose: bool) -> String {
     for big in &planned.biggest {
         let bytes = big.bytes.to_string();
         lines.push(format!("  {bytes:>8}  {} ({})", shown(&big.path), Escaped(&big.reason)));
+    }
+    if let Some(Saving { files, bytes }) = &planned.slim {
+        lines.push(format!("--slim would save {bytes} in {files} files"));
     }
     lines.push("space".to_owned());
     for space in &planned.space {

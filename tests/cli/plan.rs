@@ -74,6 +74,16 @@ fn the_figures_of_a_plan_are_those_of_the_export() {
     }
     if let Some(session) = eessi(&env, "module load MiniSim") {
         assert_same(&env, &session, "--exclude **/libz.so* --compression zstd:1");
+        let plan = |words: &str| -> Value {
+            let words = format!("-n x -q --json --epoch 1795305600 {words}");
+            serde_json::from_str(&run(&env, &session, "plan", &words).success()).unwrap()
+        };
+        let (full, slim) = (plan(""), plan("--slim"));
+        let bytes = |planned: &Value| planned["content_bytes"].as_u64().unwrap();
+        let (saved, told) = (bytes(&full) - bytes(&slim), full["slim"]["bytes"].as_u64().unwrap());
+        // but for what the manifest and the list say of it
+        assert!(saved.abs_diff(told) < 200_000 && told > 1_000_000, "{saved} {told}");
+        assert_eq!(slim["slim"], Value::Null);
     }
 }
 
