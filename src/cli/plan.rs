@@ -14,11 +14,12 @@ use super::context::Context;
 use super::diagnose::{Failure, Place};
 use super::output;
 use super::proof;
-use super::tally::{Detail, Share, Tally};
+use super::tally::{self, Detail, Share, Tally};
 use super::terminal::Terminal;
 use crate::assemble::Manifest;
 use crate::audit::{Finding, Severity};
 use crate::base::{ByteSize, Escaped};
+use crate::closure::{Cause, NOT_REACHED, Slim};
 use crate::environment::fidelity::Difference;
 use crate::rootfs::{Node, Rootfs};
 use crate::session::foreign::Foreign;
@@ -43,8 +44,10 @@ struct Planned {
     /// Files and bytes by kind of reason, the most bytes first.
     reasons: Vec<Share>,
     biggest: Vec<Big>,
-    /// What `--slim` would save; nothing where it was asked for, or leaves nothing out.
-    slim: Option<Saving>,
+    /// What `--slim` leaves out, as the report of `container` has it.
+    slim: Option<Slim>,
+    /// What it would save; nothing where it was asked for, or leaves nothing out.
+    slim_would_save: Option<Saving>,
     /// Each file system that is written to.
     space: Vec<Space>,
     errors: usize,
@@ -100,7 +103,7 @@ pub(super) fn plan(
     let place = container::place(words, &asked, &frozen);
     output::check(&words.destination, &place.file_name, place.kind(words), words.force)?;
     let gathered = container::gather(context, words, &asked, frozen, terminal)?;
-    let slim = saving(context, words, &asked, &gathered, terminal)?;
+    let slim_would_save = saving(context, words, &asked, &gathered, terminal)?;
     let mut prepared = container::prepare(context, words, &asked, gathered, terminal)?;
     proof::record(&mut prepared.assembled, &prepared.findings)?;
     let needed = container::needed_space(words, &prepared);
@@ -114,7 +117,7 @@ pub(super) fn plan(
     let failure = failure(words, &prepared, &space);
     let status = failure.as_ref().map_or(0, Failure::status);
     let image = words.destination.join(&place.file_name);
-    let planned = Planned { slim, space, status, ..planned(words, image, prepared) };
+    let planned = Planned { slim_would_save, space, status, ..planned(words, image, prepared) };
     for warning in &planned.warnings {
         terminal.warning(warning);
     }
@@ -157,7 +160,7 @@ fn failure(words: &Container, prepared: &Prepared, space: &[Space]) -> Option<Fa
 
 /// What the image would be, but for what is not known of it alone.
 fn planned(words: &Container, image: PathBuf, prepared: Prepared) -> Planned {
-    let Prepared { frozen, assembled, warnings, findings, .. } = prepared;
+    let Prepared { frozen, assembled, slim, warnings, findings, .. } = prepared;
     let (files, content_bytes) = container::totals(&assembled.rootfs);
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     Planned {
@@ -168,7 +171,8 @@ fn planned(words: &Container, image: PathBuf, prepared: Prepared) -> Planned {
         content_bytes,
         reasons: reasons(&assembled.rootfs),
         biggest: biggest(&assembled.rootfs),
-        slim: None,
+        slim,
+        slim_would_save: None,
         space: Vec::new(),
         errors: count(Severity::Error),
         warnings_of_proof: count(Severity::Warning),
@@ -243,10 +247,10 @@ fn table(planned: &Planned, verbose: bool) -> String {
     lines.extend(planned.reasons.iter().map(|share| format!("  {}", share.line())));
     lines.push("biggest files".to_owned());
     for big in &planned.biggest {
-        let bytes = big.bytes.to_string();
-        lines.push(format!("  {bytes:>8}  {} ({})", shown(&big.path), Escaped(&big.reason)));
+        let (bytes, reason) = (big.bytes.to_string(), in_words(&big.reason));
+        lines.push(format!("  {bytes:>8}  {} ({})", shown(&big.path), Escaped(&reason)));
     }
-    if let Some(Saving { files, bytes }) = &planned.slim {
+    if let Some(Saving { files, bytes }) = &planned.slim_would_save {
         lines.push(format!("--slim would save {bytes} in {files} files"));
     }
     lines.push("space".to_owned());
@@ -261,13 +265,24 @@ fn table(planned: &Planned, verbose: bool) -> String {
     ));
     lines.extend(counted(
         "left out",
-        planned.manifest.omissions.iter().map(|omission| &*omission.reason),
+        planned.manifest.omissions.iter().map(|omission| match &*omission.reason {
+            // what it holds differs for each
+            reason if reason.starts_with(NOT_REACHED) => NOT_REACHED,
+            reason => reason,
+        }),
     ));
     lines.extend(counted(
         "bind points",
         planned.manifest.bind_points.iter().map(|point| &*point.purpose),
     ));
     lines.join("\n") + "\n"
+}
+
+/// What a reason is called where a path stands beside it: paths in it say little more.
+fn in_words(reason: &str) -> String {
+    let cause = Cause::parse(reason);
+    let detail = if cause.module().is_some() { Detail::Each } else { Detail::Kinds };
+    tally::group(&cause, detail).1
 }
 
 /// A line per module, those with the most bytes where there are many.

@@ -66,6 +66,7 @@ fn every_kind_of_change_is_named() {
         "  ~ tool/1.0 -> tool/2.0\n",
         "  + extra/1\n",
         "  + EXTRA=yes\n",
+        "  ~ LOADEDMODULES\n      - tool/1.0\n      + tool/2.0\n      + extra/1\n",
         "  ~ TOOL: 1.0 -> 2.0\n",
         "  ~ PATH\n      - $ROOT/apps/tool/1.0/bin\n      + $ROOT/apps/tool/2.0/bin\n",
         "  module tool/1.0: 1 removed (10 B)\n",

@@ -90,7 +90,8 @@ fn assert_all_explained(image: &Path) -> BTreeSet<String> {
         stack_version: manifest.base.stack_version.as_deref(),
         base: manifest.base.name.as_deref(),
     };
-    let roots = ["requested", "base", "compat", "init", "include", "generated"];
+    let roots =
+        ["requested", "base", "compat", "init", "include", "generated", "core", "environment"];
     let (mut seen, mut kinds) = (0, BTreeSet::new());
     image
         .walk(|path, found| {
@@ -123,6 +124,11 @@ fn everything_in_an_image_of_eessi_is_explained() {
     for kind in ["module", "modulefile", "compat", "init", "generated"] {
         assert!(kinds.contains(kind), "{kinds:?}");
     }
+
+    let words = "container -a A -q -n slim --slim --compression zstd:1 --epoch 1795305600";
+    env.run(&mut module_export(&env, &session, words)).success();
+    let kinds = assert_all_explained(&env.work().join("slim.sif"));
+    assert!(kinds.contains("core") && kinds.contains("library"), "{kinds:?}");
 
     let layer = &session["EPREFIX"];
     let shell = answer(&env, &image, "/bin/sh");

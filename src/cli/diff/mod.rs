@@ -181,17 +181,19 @@ fn environment(before: &Variables, after: &Variables) -> Vec<VariableChange> {
     shown
         .map(|name| {
             let (before, after) = (before.get(name).cloned(), after.get(name).cloned());
-            let elements = elements(before.as_deref(), after.as_deref());
+            let elements = elements(name, before.as_deref(), after.as_deref());
             VariableChange { name: name.clone(), before, after, elements }
         })
         .collect()
 }
 
-/// What two lists of directories differ in; `None` where the values are none, or not both there.
-fn elements(before: Option<&str>, after: Option<&str>) -> Option<Elements> {
+/// What two lists of directories, or of modules, differ in; `None` where the values are none, or not
+/// both there.
+fn elements(name: &str, before: Option<&str>, after: Option<&str>) -> Option<Elements> {
     let (before, after) = (before?, after?);
     let is_list = |value: &str| {
-        value.split(':').all(|element| element.is_empty() || element.starts_with('/'))
+        name == "LOADEDMODULES"
+            || value.split(':').all(|element| element.is_empty() || element.starts_with('/'))
     };
     if !is_list(before) || !is_list(after) || !before.contains(':') && !after.contains(':') {
         return None;
@@ -238,9 +240,9 @@ mod tests {
             ("/a", "/b", None),
             ("a:b", "/a:/b", None),
         ] {
-            let got = elements(Some(before), Some(after)).map(|e| (e.added, e.removed));
+            let got = elements("X", Some(before), Some(after)).map(|e| (e.added, e.removed));
             assert_eq!(got, want, "{before} {after}");
         }
-        assert_eq!(elements(None, Some("/a:/b")), None);
+        assert_eq!(elements("X", None, Some("/a:/b")), None);
     }
 }
