@@ -1,7 +1,8 @@
 //! `verify` of images that lack one thing: written anew without it, looked at where their stack is
 //! not.
 //!
-//! `REMOVALS=200 cargo nextest run what_is_taken` takes more; `SEED` chooses them again.
+//! `REMOVALS=200 cargo test --test main what_is_taken -- --nocapture` takes more; `SEED` chooses them
+//! again, and `SESSION`, commands of a shell, what is exported.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +11,7 @@ use std::process::Command;
 
 use module_export::base::fs::sorted_dir;
 
-use super::session::{Session, eessi};
+use super::session::{Session, eessi, shell};
 use super::verify::{export, findings, verify_without_stack};
 use crate::common::{TestEnv, tool};
 
@@ -201,7 +202,11 @@ fn names_a_user(errors: &[String], victim: &Victim, readelf: &Path) -> bool {
 fn what_is_taken_out_of_an_image_is_named_with_its_user() {
     let env = TestEnv::new();
     let Some(readelf) = tool("readelf") else { return };
-    let Some(session) = eessi(&env, "module load MiniSim") else { return };
+    let session = match std::env::var("SESSION") {
+        Ok(commands) => Some(shell(&env, &commands)),
+        Err(_) => eessi(&env, "module load MiniSim"),
+    };
+    let Some(session) = session else { return };
     let image = export(&env, &session, "--format sandbox");
     let number = |name: &str, default: u64| -> u64 {
         std::env::var_os(name).map_or(default, |text| text.to_str().unwrap().parse().unwrap())
