@@ -9,6 +9,7 @@
 //! | [`assemble`] | closure + frozen environment + documents → the image's root file system |
 //! | [`attest`] | bills of materials |
 //! | [`audit`] | the proof that an image is complete |
+//! | [`gate`] | what must not leave: software that may not be handed on, personal data, secrets |
 //! | [`image`] | image formats: squashfs, SIF. Knows nothing of modules |
 //! | [`closure`] | which files the loaded modules need, and why |
 //! | [`modulefile`] | modulefiles evaluated in embedded Lua |
@@ -27,6 +28,7 @@ pub mod cli;
 pub mod closure;
 pub mod elf;
 pub mod environment;
+pub mod gate;
 pub mod image;
 pub mod modulefile;
 pub mod rootfs;

@@ -10,7 +10,7 @@ use module_export::base::fs::sorted_dir;
 /// The rooms from left to right; a room imports only from those further right.
 const ROOMS: &[&[&str]] = &[
     &["cli"],
-    &["assemble", "image", "attest", "audit"],
+    &["assemble", "image", "attest", "audit", "gate"],
     &["closure"],
     &["modulefile"],
     &["session", "stack"],

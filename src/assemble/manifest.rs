@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Assembly;
 use crate::base::{ByteSize, Digest, Epoch};
-use crate::closure::{BindPoint, Omission};
+use crate::closure::{BindPoint, Omission, Restricted};
 
 /// The manifest. Fields are only ever added to it; a change of meaning changes the version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Manifest {
     pub omissions: Vec<Omission>,
     /// Links into per-site places.
     pub bind_points: Vec<BindPoint>,
+    /// Modules that may not be handed on as a whole, and what was done with each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restricted: Vec<Restricted>,
     /// What the image is known to lack: what was left out on request and is needed, and what the
     /// proof of completeness found where the image was written all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -165,6 +168,7 @@ pub(super) fn manifest(assembly: &Assembly) -> Manifest {
         slim: assembly.closure.slim.is_some(),
         omissions: assembly.closure.omissions.clone(),
         bind_points: assembly.closure.bind_points.clone(),
+        restricted: assembly.closure.restricted.clone(),
         lacks: Vec::new(),
     }
 }

@@ -41,6 +41,10 @@ struct Image<'a, 's> {
     common: BTreeMap<Architecture, PathBuf>,
     /// Names by which something can be loaded, and the versions that it defines.
     names: BTreeMap<OsString, BTreeSet<OsString>>,
+    /// Names of what programs load at their start.
+    loaded: BTreeSet<OsString>,
+    /// Where libraries are, by their names.
+    places: BTreeMap<OsString, Vec<PathBuf>>,
 }
 
 /// What ELF files lack.
@@ -64,7 +68,7 @@ pub(super) fn check(view: &View<'_>) -> Result<Vec<Finding>, Interrupted> {
             _ => {}
         }
     }
-    let image = Image::new(view, &objects);
+    let mut image = Image::new(view, &objects);
     let (programs, libraries): (Vec<_>, Vec<_>) =
         objects.into_iter().partition(|object| interpreter(object).is_some());
     let interrupt = view.subject.interrupt;
@@ -75,6 +79,7 @@ pub(super) fn check(view: &View<'_>) -> Result<Vec<Finding>, Interrupted> {
         lacks.extend(lack);
         proven.extend(loaded);
     }
+    image.note_loaded(&proven);
     // of libraries that programs load all is known
     let rest: Vec<_> = libraries.iter().filter(|library| !proven.contains(&library.path)).collect();
     let checked = parallel::map(&rest, interrupt, |library| image.check_plugin(library))?;
@@ -127,7 +132,23 @@ impl<'a, 's> Image<'a, 's> {
         let library_path = list.unwrap_or_default().split(':').map(PathBuf::from);
         let library_path = library_path.filter(|path| path.is_absolute()).collect();
         let first_names = view.candidates.iter().map(|(path, id)| (*id, path.as_path())).collect();
-        Self { view, library_path, first_names, loaders, common, names: names(view, objects) }
+        let mut places: BTreeMap<OsString, Vec<PathBuf>> = BTreeMap::new();
+        for object in objects {
+            for name in names_of(object) {
+                places.entry(name).or_default().push(object.path.clone());
+            }
+        }
+        let names = names(view, objects);
+        Self {
+            view,
+            library_path,
+            first_names,
+            loaders,
+            common,
+            names,
+            loaded: BTreeSet::new(),
+            places,
+        }
     }
 
     /// What the program lacks, and the libraries that it loads.
@@ -170,6 +191,45 @@ impl<'a, 's> Image<'a, 's> {
         self.first_names.get(&self.view.file(path)?).map(|path| (*path).to_owned())
     }
 
+    /// Notes which libraries programs load at their start.
+    fn note_loaded(&mut self, loaded: &BTreeSet<PathBuf>) {
+        for path in loaded {
+            let soname = self.view.elf(path).and_then(|facts| facts.soname.clone());
+            self.loaded.extend(soname.into_iter().chain(path.file_name().map(OsStr::to_owned)));
+        }
+    }
+
+    /// The finding for a library that is in the image, but where nothing looks for it: neither in
+    /// the installation of the library that needs it, nor loaded by any program.
+    fn out_of_reach(&self, library: &Object, name: &OsStr) -> Option<Finding> {
+        if self.loaded.contains(name) {
+            return None;
+        }
+        let modules = self.view.subject.modules.iter();
+        let home = modules
+            .flat_map(|module| &module.prefixes)
+            .find(|prefix| library.path.starts_with(prefix))?;
+        let places = self.places.get(name)?;
+        let place = places.first()?;
+        if places.iter().any(|place| place.starts_with(home)) {
+            return None;
+        }
+        let need = name.to_string_lossy().into_owned();
+        Some(Finding {
+            severity: Severity::Warning,
+            path: library.path.clone(),
+            check: Check::Library,
+            what: format!(
+                "the library `{need}` is there as `{}`, where neither this file nor any program looks for it",
+                text(place)
+            ),
+            need,
+            needed_by: Vec::new(),
+            mend: "load the module that sets LD_LIBRARY_PATH to it, if the plug-in is used"
+                .to_owned(),
+        })
+    }
+
     /// What a library lacks that no program loads at its start.
     fn check_plugin(&self, library: &Object) -> Vec<Lack> {
         let loader = self.common.get(&library.facts.architecture);
@@ -185,8 +245,13 @@ impl<'a, 's> Image<'a, 's> {
             .collect();
         for missing in &process.missing {
             let said = lacks.iter().any(|lack| missing.name == *lack.finding.need);
-            if !said && !self.names.contains_key(&missing.name) {
+            if said {
+                continue;
+            }
+            if !self.names.contains_key(&missing.name) {
                 lacks.push(lack(self.missing(loader, &process, library, missing)));
+            } else if missing.object == library.path {
+                lacks.extend(self.out_of_reach(library, &missing.name).map(lack));
             }
         }
         lacks.extend(versions(&process, Some(&self.names)).into_iter().map(lack));
@@ -324,13 +389,18 @@ fn lost_library(process: &Process, program: &Object, asked: &Path, at: &Path) ->
     }
 }
 
+/// The names of a library: its own, and its file's.
+fn names_of(object: &Object) -> BTreeSet<OsString> {
+    let own = [object.facts.soname.as_deref(), object.path.file_name()];
+    own.into_iter().flatten().map(OsStr::to_owned).collect()
+}
+
 /// The names by which libraries can be loaded, with the versions that these define.
 fn names(view: &View<'_>, objects: &[Object]) -> BTreeMap<OsString, BTreeSet<OsString>> {
     let mut names: BTreeMap<OsString, BTreeSet<OsString>> = BTreeMap::new();
     for object in objects {
-        let own = [object.facts.soname.as_deref(), object.path.file_name()];
-        for name in own.into_iter().flatten() {
-            let versions = names.entry(name.to_owned()).or_default();
+        for name in names_of(object) {
+            let versions = names.entry(name).or_default();
             versions.extend(object.facts.defined_versions.iter().cloned());
         }
     }

@@ -111,7 +111,7 @@ pub enum Check {
     Directory,
     /// A module's file, installation, dependencies.
     Module,
-    /// A path in a file of Python or pkg-config.
+    /// A path in a file of a language or a build tool.
     Pointer,
 }
 
@@ -157,6 +157,7 @@ pub fn audit(subject: &Subject<'_>) -> Result<Vec<Finding>, Interrupted> {
     findings.extend(environment::check(&view));
     findings.extend(pointers::check(&view)?);
     for finding in &mut findings {
+        tidy(&view, finding);
         if finding.severity == Severity::Error
             && finding.mend != MEND_LOST
             && view.is_of_base(&finding.path)
@@ -167,6 +168,16 @@ pub fn audit(subject: &Subject<'_>) -> Result<Vec<Finding>, Interrupted> {
     findings.sort();
     findings.dedup();
     Ok(findings)
+}
+
+/// Shows files by the path at which they are, not the one by which they were found.
+fn tidy(view: &view::View<'_>, finding: &mut Finding) {
+    for path in std::iter::once(&mut finding.path).chain(&mut finding.needed_by) {
+        if let Some(tidy) = view.tidied(path) {
+            finding.what = finding.what.replace(&text(path), &text(&tidy));
+            *path = tidy;
+        }
+    }
 }
 
 /// Text for a document or a terminal, which escapes it.

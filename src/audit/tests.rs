@@ -226,3 +226,84 @@ fn a_list_is_compared_in_both_directions() {
     }
     assert!(Listing::parse([line("/a"), line("/a")].concat().as_bytes()).is_err(), "twice");
 }
+
+#[test]
+fn what_is_preloaded_has_to_be_there() {
+    let mut small = Small::new();
+    small.library("/opt/lib/libthere.so", &[]);
+    let set = [
+        ("LD_PRELOAD", "/opt/lib/libthere.so libthere.so /opt/lib/libgone.so"),
+        ("LD_AUDIT", "libnone.so:libcuda.so.1"),
+        ("JAVA_HOME", "/opt"),
+    ];
+    small.environment.extend(set.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let want = [
+        "Error Library /opt/lib/libgone.so: LD_PRELOAD",
+        "Error Library libnone.so: LD_AUDIT",
+        "Warning Directory /opt: /opt/bin/java",
+    ];
+    assert_eq!(small.findings(), want);
+}
+
+#[test]
+fn a_plug_in_whose_need_is_in_another_installation_that_nobody_looks_in_is_a_warning() {
+    let mut small = Small::new();
+    let module = |name: &str| Module {
+        name: name.to_owned(),
+        modulefile: "/bin/sh".into(),
+        prefixes: vec![format!("/opt/{name}").into()],
+        dependencies: Vec::new(),
+        requested: true,
+    };
+    small.modules = vec![module("one"), module("two")];
+    small.library("/opt/one/plugins/own.so", &["libown.so"]);
+    small.library("/opt/one/hidden/libown.so", &[]);
+    small.library("/opt/one/plugins/far.so", &["libfar.so"]);
+    small.library("/opt/two/hidden/libfar.so", &[]);
+    assert_eq!(small.findings(), ["Warning Library /opt/one/plugins/far.so: libfar.so"]);
+    small.environment.insert("LD_LIBRARY_PATH".to_owned(), "/opt/two/hidden".to_owned());
+    assert_eq!(small.findings(), [""; 0]);
+}
+
+#[test]
+fn files_are_shown_where_they_are() {
+    let mut small = Small::new();
+    let rpath = Some("$ORIGIN/../lib");
+    let program = Sample { rpath, needed: &["libx.so"], ..Sample::default() };
+    small.file("/app/bin/x", &Sample { interpreter: Some(LOADER), ..program }.bytes());
+    small.library("/app/lib/libx.so", &["libnone.so"]);
+    assert_eq!(small.findings(), ["Error Library /app/lib/libx.so: libnone.so"]);
+}
+
+#[test]
+fn very_deep_directories_and_circles_are_no_end() {
+    let mut small = Small::new();
+    let deep = "/d".repeat(1500);
+    small.file(&format!("{deep}/script"), b"#!/none\n");
+    small.link("/loop", "/loop/loop");
+    small.link("/up", "up/up");
+    small.file("/bin/x", b"#!/loop/x\n");
+    let found = small.findings();
+    assert_eq!(found.len(), 4, "{}", found.len());
+    assert!(found.iter().all(|text| text.starts_with("Warning ")));
+}
+
+#[test]
+fn elf_files_of_every_kind_are_an_answer() {
+    let mut small = Small::new();
+    let foreign = Sample { is_32_bit: true, is_big_endian: true, ..Sample::default() };
+    small.file("/opt/lib/libforeign.so", &Sample { needed: &["libnone.so"], ..foreign }.bytes());
+    // one that needs itself, and two that need each other
+    small.library("/lib64/libself.so", &["libself.so"]);
+    small.library("/lib64/libone.so", &["libtwo.so"]);
+    small.library("/lib64/libtwo.so", &["libone.so"]);
+    small.program("/bin/x", &["libself.so", "libone.so"]);
+    assert_eq!(small.findings(), [""; 0]);
+    // a program that is its own loader, one that is a directory's, and an empty name
+    small.file("/bin/own", &Sample { interpreter: Some("/bin/own"), ..Sample::default() }.bytes());
+    small.file("/bin/of", &Sample { interpreter: Some("/lib64"), ..Sample::default() }.bytes());
+    small.program("/bin/empty", &["", "/", "../x", "."]);
+    let found = small.findings();
+    assert!(found.iter().any(|text| text.starts_with("Error Interpreter /bin/of")), "{found:#?}");
+    assert!(found.iter().any(|text| text.contains("/bin/empty")), "{found:#?}");
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::{Check, Finding, MEND_LOST, MEND_MISSING, Severity, Subject, text};
@@ -61,7 +61,7 @@ impl<'a> View<'a> {
                 if first && (mode & 0o111 != 0 || name.windows(3).any(|part| part == b".so")) {
                     view.candidates.push((path.to_owned(), *id));
                 }
-                if first && super::pointers::names_paths(name) {
+                if first && super::pointers::names_paths(path) {
                     view.pointers.push((path.to_owned(), *id));
                 }
             }
@@ -111,6 +111,16 @@ impl<'a> View<'a> {
         let mut known = self.directories.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(path.into(), found);
         found
+    }
+
+    /// Where what is at `path` is, if `..` in it says so in a roundabout way.
+    pub(super) fn tidied(&self, path: &Path) -> Option<PathBuf> {
+        if !path.components().any(|part| part == Component::ParentDir) {
+            return None;
+        }
+        let id = self.file(path)?;
+        let first = self.candidates.iter().find(|(_, candidate)| *candidate == id);
+        first.map(|(path, _)| path.clone())
     }
 
     /// Whether anything is at `path`, links followed.

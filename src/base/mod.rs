@@ -1,5 +1,6 @@
 //! Small types that every room may use.
 
+pub mod cvmfs;
 mod digest;
 mod epoch;
 mod escape;

@@ -185,6 +185,10 @@ pub(super) struct Container {
     /// Write the image although something in it lacks what it needs
     #[arg(long)]
     pub(super) allow_incomplete: bool,
+    /// Pack software whose licence forbids to hand it on, since you have the right to or keep the
+    /// image to yourself; the image records it
+    #[arg(long)]
+    pub(super) allow_restricted: bool,
     /// Threads [default: the cores of a batch job, else at most 8]
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<std::num::NonZeroUsize>,

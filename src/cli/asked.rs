@@ -8,6 +8,7 @@ use super::caching::Caching;
 use super::config::Config;
 use super::context::Context;
 use super::diagnose::Failure;
+use super::gate::Licences;
 use crate::base::fs::PathContext as _;
 use crate::base::{Epoch, Escaped};
 use crate::image::Compression;
@@ -27,6 +28,7 @@ pub(super) struct Asked {
     pub(super) epoch: Option<Epoch>,
     pub(super) include: Vec<PathBuf>,
     pub(super) caching: Option<Caching>,
+    pub(super) licences: Licences,
 }
 
 /// What it is asked for.
@@ -68,6 +70,7 @@ pub(super) fn asked(
         return Err(Failure::NoAuthor.into());
     }
     Ok(Asked {
+        licences: Licences::new(words, &config)?,
         caching,
         authors,
         name: words.name.as_deref().map(file_name).transpose()?,

@@ -8,6 +8,7 @@ use super::diagnose::Failure;
 use crate::base::Escaped;
 use crate::base::fs::PathContext as _;
 use crate::environment::Variables;
+use crate::gate::{Software, Table};
 use crate::image::Compression;
 
 /// Settings that flags and variables override.
@@ -26,6 +27,13 @@ pub(super) struct Config {
     /// As `--cache`: an absolute path.
     #[serde(default, deserialize_with = "absolute")]
     pub(super) cache: Option<PathBuf>,
+    /// Names of restricted software that may be packed: `NAME` or `NAME/VERSION`.
+    #[serde(default)]
+    pub(super) allow_restricted: Vec<String>,
+    /// Further software that may not be handed on; `restricted.toml` beside this file has such
+    /// rows, too, as `[[software]]`.
+    #[serde(default)]
+    pub(super) restricted: Vec<Software>,
 }
 
 /// One name, or several.
@@ -48,12 +56,14 @@ impl Authors {
 impl Config {
     /// Reads the site's file and the user's over it; files that are not there say nothing.
     pub(super) fn read(environment: &Variables) -> anyhow::Result<Self> {
-        let site = Self::from_file(Path::new("/etc/module-export/config.toml"))?;
-        let user = match user_file(environment) {
-            Some(path) => Self::from_file(&path)?,
+        let site = Self::from_directory(Path::new("/etc/module-export"))?;
+        let user = match user_directory(environment) {
+            Some(path) => Self::from_directory(&path)?,
             None => Self::default(),
         };
         Ok(Self {
+            allow_restricted: [user.allow_restricted, site.allow_restricted].concat(),
+            restricted: [user.restricted, site.restricted].concat(),
             author: user.author.or(site.author),
             compression: user.compression.or(site.compression),
             jobs: user.jobs.or(site.jobs),
@@ -61,12 +71,28 @@ impl Config {
         })
     }
 
-    fn from_file(path: &Path) -> anyhow::Result<Self> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| wrong(path, &text, &error).into()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error).at("read the configuration file", path)?,
+    fn from_directory(directory: &Path) -> anyhow::Result<Self> {
+        let mut config: Self = from_file(&directory.join("config.toml"))?;
+        let path = directory.join("restricted.toml");
+        let table: Table = from_file(&path)?;
+        config.restricted.extend(table.software);
+        let rows = Table { software: config.restricted.clone() };
+        if let Some(mistake) = rows.mistakes().first() {
+            let directory = Escaped(&directory.to_string_lossy()).to_string();
+            return Err(Failure::Usage(format!(
+                "in the configuration of `{directory}`: {mistake}"
+            ))
+            .into());
         }
+        Ok(config)
+    }
+}
+
+fn from_file<T: Default + serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => toml::from_str(&text).map_err(|error| wrong(path, &text, &error).into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(error).at("read the configuration file", path)?,
     }
 }
 
@@ -94,13 +120,13 @@ fn absolute<'de, D: Deserializer<'de>>(input: D) -> Result<Option<PathBuf>, D::E
     Err(serde::de::Error::custom("`cache` is not an absolute path"))
 }
 
-fn user_file(environment: &Variables) -> Option<PathBuf> {
+fn user_directory(environment: &Variables) -> Option<PathBuf> {
     let set = |name: &str| {
         environment.get(name).filter(|value| value.starts_with('/')).map(PathBuf::from)
     };
     let directory =
         set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))?;
-    Some(directory.join("module-export/config.toml"))
+    Some(directory.join("module-export"))
 }
 
 #[cfg(test)]

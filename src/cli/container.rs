@@ -11,10 +11,13 @@ use super::bytecode;
 use super::caching::Caching;
 use super::context::Context;
 use super::diagnose::Failure;
+use super::drift;
 use super::finish::{self, Wanted};
 use super::freeze;
 use super::frozen::Frozen;
+use super::gate;
 use super::output::{Kind, Output};
+use super::privacy;
 use super::proof;
 use super::report::Report;
 use super::terminal::Terminal;
@@ -47,17 +50,14 @@ pub(super) fn export(
     let started = Instant::now();
     context.end_at_second_signal()?;
     let (asked, frozen) = freeze(context, words, Purpose::Export, terminal)?;
+    let begun = drift::Begun::look(context, &asked.include);
     let place = place(words, &asked, &frozen);
     let mut output =
         Output::begin(&words.destination, &place.file_name, place.kind(words), words.force)?;
     let gathered = gather(context, words, &asked, frozen, terminal)?;
-    if words.strict && !gathered.warnings.is_empty() {
-        for warning in &gathered.warnings {
-            terminal.warning(warning);
-        }
-        return Err(Failure::Strict { count: gathered.warnings.len() }.into());
-    }
+    gate::end_if_strict(words, &gathered.warnings, terminal)?;
     let mut prepared = prepare(context, words, &asked, gathered, terminal)?;
+    gate::end_if_strict(words, &prepared.warnings, terminal)?;
     proof::judge(&mut prepared.assembled, &prepared.findings, words.allow_incomplete, terminal)?;
     let written = write(context, words, &asked, &prepared, &mut output, terminal);
     // what a failed export compressed is of use to the next one
@@ -66,6 +66,7 @@ pub(super) fn export(
         prepared.warnings.extend(caching.warnings());
     }
     let (written, identifier) = written?;
+    let repositories = gate::look_again(words, begun, &mut prepared.warnings, terminal)?;
     let path = output.commit()?;
     let Prepared { frozen, assembled, slim, warnings, findings, .. } = prepared;
     let (files, content_bytes) = totals(&assembled.rootfs);
@@ -85,6 +86,7 @@ pub(super) fn export(
         slim,
         warnings,
         findings,
+        repositories,
         differences: frozen.differences,
         foreign: frozen.foreign,
         commands: frozen.evaluation.commands,
@@ -211,9 +213,10 @@ pub(super) fn prepare(
     gathered: Gathered,
     terminal: &Terminal,
 ) -> anyhow::Result<Prepared> {
-    let Gathered { frozen, foundation, mut closure, warnings } = gathered;
+    let Gathered { frozen, foundation, mut closure, mut warnings } = gathered;
     let (looks, slim) = (std::mem::take(&mut closure.looks), closure.slim.clone());
     let assembled = put_together(context, words, &frozen, closure, foundation.as_ref(), asked)?;
+    warnings.extend(privacy::warnings(context, &assembled, &frozen.stack, &warnings)?);
     let findings =
         proof::find(&assembled, (&looks, foundation.as_ref()), terminal, &context.interrupt)?;
     Ok(Prepared { frozen, foundation, assembled, slim, warnings, findings })
@@ -278,6 +281,7 @@ fn resolve(
     };
     let (path, library_path) = (list("PATH"), list("LD_LIBRARY_PATH"));
     let modules = frozen.module_files();
+    let judgement = asked.licences.judge(frozen)?;
     let request = closure::Request {
         modules: &modules,
         stack: &frozen.stack,
@@ -288,10 +292,14 @@ fn resolve(
         private: &home,
         path: &path,
         library_path: &library_path,
+        stripped: &judgement.stripped,
         lmod: frozen.lmod.as_ref(),
         slim: slim.then_some(&frozen.variables),
     };
-    Ok(closure::resolve(&request, terminal, &context.interrupt)?)
+    let mut closure = closure::resolve(&request, terminal, &context.interrupt)?;
+    asked.licences.check_files(&closure)?;
+    closure.restricted = judgement.restricted;
+    Ok(closure)
 }
 
 fn warnings(context: &Context, frozen: &mut Frozen, closure: &Closure) -> Vec<String> {
@@ -311,6 +319,7 @@ fn warnings(context: &Context, frozen: &mut Frozen, closure: &Closure) -> Vec<St
             .map(ToString::to_string),
     );
     warnings.extend(closure.warnings.iter().cloned());
+    warnings.extend(gate::warnings(frozen, closure));
     if let Some(home) = context.environment.get("HOME") {
         warnings.extend(super::personal::warnings(frozen, Path::new(home), &closure.rootfs));
     }

@@ -36,6 +36,8 @@ pub(super) enum Failure {
     NoList(PathBuf),
     #[error("{count} warnings, and --strict treats them as errors; no image was written")]
     Strict { count: usize },
+    #[error("what may not be handed on is not packed; {}", .0.join("; "))]
+    Restricted(Vec<String>),
     #[error("{count} needs of packed files are not met in the image; no image was written")]
     Incomplete { count: usize },
 }
@@ -48,7 +50,11 @@ impl Failure {
             Self::NoAuthor | Self::Usage(_) => 2,
             Self::NoSpace { .. } => 4,
             Self::Strict { .. } | Self::Incomplete { .. } => 5,
-            Self::Cannot(_) | Self::Directory { .. } | Self::NameTaken(_) | Self::NoList(_) => 1,
+            Self::Cannot(_)
+            | Self::Directory { .. }
+            | Self::NameTaken(_)
+            | Self::Restricted(_)
+            | Self::NoList(_) => 1,
         }
     }
 }

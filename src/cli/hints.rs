@@ -58,6 +58,9 @@ fn about_failure(failure: &Failure) -> Option<&'static str> {
             "free some space, or choose another directory with -d (and --tmpdir)"
         }
         Failure::Strict { .. } => "mend what the warnings name, or drop --strict",
+        Failure::Restricted(_) => {
+            "export without it; if you have the right to hand it on, or keep the image to those who may have it, pass --allow-restricted (or name it in `allow-restricted` of the configuration file)"
+        }
         Failure::Incomplete { .. } => {
             "load the modules that provide what lacks, add files with --include, or pass --allow-incomplete"
         }

@@ -49,6 +49,9 @@ pub(super) struct Report {
     pub(super) warnings: Vec<String>,
     /// What the proof of completeness found.
     pub(super) findings: Vec<Finding>,
+    /// The CVMFS repositories of the session, before and after.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) repositories: Vec<super::drift::Repository>,
     /// Those of them that the fidelity check found.
     pub(super) differences: Vec<Difference>,
     /// Those that name software which no module gives.
@@ -91,6 +94,9 @@ impl Report {
         terminal.say(&format!("  modules    {}", self.modules(terminal.verbose)));
         terminal.say(&format!("  starts on  {}", starts_on(manifest)));
         self.show_slim(terminal);
+        for row in &manifest.restricted {
+            terminal.say(&format!("  licence    {}", super::gate::line(row)));
+        }
         self.show_omissions(terminal);
         for bind in &manifest.bind_points {
             if terminal.verbose {

@@ -9,11 +9,14 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use super::policy::{Kind, Policy};
-use super::{BindPoint, Closure, ClosureError, Installation, Omission, Packages, Reason, Request};
+use super::{
+    BindPoint, Closed, Closure, ClosureError, Installation, MOST_CLOSED, Omission, Packages,
+    Reason, Request, keys,
+};
 use crate::base::{Epoch, Interrupt, Progress};
 use crate::rootfs::{
     Content, File, FileId, ImagePath, Metadata, Resolved, Rootfs, RootfsError, Special,
-    SpecialKind, Symlink, image_path,
+    SpecialKind, Stamp, Symlink, image_path,
 };
 use crate::stack::Eessi;
 
@@ -37,6 +40,8 @@ pub(super) struct Collector<'a> {
     /// First name of files with several.
     hard_links: BTreeMap<(u64, u64), FileId>,
     injections: Option<Injections>,
+    /// What not everybody can read.
+    closed: BTreeMap<PathBuf, Closed>,
     /// What lies under everything that is added.
     beneath: Option<&'a Rootfs>,
     /// Where links are followed to; anywhere if it is `None`.
@@ -80,6 +85,7 @@ impl<'a> Collector<'a> {
             walked: BTreeSet::new(),
             hard_links: BTreeMap::new(),
             injections,
+            closed: BTreeMap::new(),
             beneath: request.beneath,
             confines: None,
         })
@@ -95,6 +101,8 @@ impl<'a> Collector<'a> {
             warnings: self.warnings,
             packages: Packages::default(),
             slim: None,
+            restricted: Vec::new(),
+            closed: self.closed.into_values().collect(),
             looks: BTreeMap::new(),
         }
     }
@@ -183,6 +191,9 @@ impl<'a> Collector<'a> {
             self.omit(path, reason);
             return Ok(None);
         }
+        if metadata.is_dir() {
+            self.note_access(path, &metadata);
+        }
         Ok(Some(metadata))
     }
 
@@ -236,6 +247,11 @@ impl<'a> Collector<'a> {
             self.omit(path, why);
             return Ok(false);
         }
+        if keys::is_key(path, metadata.len()) {
+            self.omit(path, "licence key");
+            return Ok(false);
+        }
+        self.note_access(path, metadata);
         let at = self.image(path)?;
         let identity = (metadata.dev(), metadata.ino());
         if let Some(&id) = self.hard_links.get(&identity) {
@@ -253,6 +269,7 @@ impl<'a> Collector<'a> {
         };
         match self.rootfs.add_file(&at, file) {
             Ok(id) => {
+                self.rootfs.set_stamp(id, Stamp::of(metadata));
                 if metadata.nlink() > 1 {
                     self.hard_links.insert(identity, id);
                 }
@@ -290,6 +307,7 @@ impl<'a> Collector<'a> {
         path: &Path,
         metadata: &fs::Metadata,
     ) -> Result<(), ClosureError> {
+        self.note_access(path, metadata);
         let at = self.image(path)?;
         let metadata = Metadata { mode: 0o755, mtime: Epoch::clamped(metadata.mtime()) };
         Ok(self.rootfs.add_directory(&at, metadata)?)
@@ -302,6 +320,29 @@ impl<'a> Collector<'a> {
             self.rootfs.add_directory(&at, IMPLIED)?;
         }
         Ok(())
+    }
+
+    /// Notes that not everybody can read the file, or enter the directory, at `path`; unless that
+    /// is known of a directory that it lies in.
+    fn note_access(&mut self, path: &Path, metadata: &fs::Metadata) {
+        let needed = if metadata.is_dir() { 0o001 } else { 0o004 };
+        // a repository is published whole
+        if self.policy.is_published(path) {
+            return;
+        }
+        if metadata.mode() & needed != 0 || self.closed.len() >= MOST_CLOSED {
+            return;
+        }
+        if path.ancestors().any(|up| self.closed.get(up).is_some_and(|up| up.is_directory)) {
+            return;
+        }
+        let closed = Closed {
+            path: path.to_owned(),
+            is_directory: metadata.is_dir(),
+            mode: metadata.mode() & 0o7777,
+            group: metadata.gid(),
+        };
+        self.closed.insert(path.to_owned(), closed);
     }
 
     /// Notes that `path` was left out.

@@ -4,6 +4,7 @@ mod cause;
 mod collect;
 mod eessi;
 mod host;
+mod keys;
 mod libraries;
 mod links;
 mod modules;
@@ -14,6 +15,7 @@ mod prefixes;
 mod probe;
 mod scope;
 mod slim;
+mod stripped;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -35,11 +37,13 @@ use scope::Scope;
 
 pub use cause::Cause;
 pub use collect::INJECTIONS;
+pub use keys::is_flexnet;
 pub use links::OF_THE_RUNTIME;
 pub use packages::{Packages, is_licence};
 pub use policy::LEFT_OUT_ON_REQUEST;
 pub use scope::is_driver;
 pub use slim::{NOT_REACHED, Opener, Slim};
+pub use stripped::{Handling, NOT_REDISTRIBUTABLE, Restricted, Stripped, may_be_kept};
 
 /// What to pack.
 #[derive(Debug, Clone)]
@@ -62,6 +66,8 @@ pub struct Request<'a> {
     pub path: &'a [PathBuf],
     /// `LD_LIBRARY_PATH` of the frozen environment.
     pub library_path: &'a [PathBuf],
+    /// Modules that may be packed in part only.
+    pub stripped: &'a [Stripped],
     /// The session's Lmod, packed with `Base::Host`.
     pub lmod: Option<&'a crate::stack::LmodInstallation>,
     /// `Some` if of the base only a core and what the rest reaches is to be packed: the frozen
@@ -111,6 +117,12 @@ pub struct Closure {
     pub packages: Packages,
     /// What [`Request::slim`] made of it.
     pub slim: Option<Slim>,
+    /// Modules that may not be handed on as a whole, and what was done with each; none unless who
+    /// asks for the closure says so.
+    pub restricted: Vec<Restricted>,
+    /// What not everybody can read at its source, in byte order of the path; what lies in such a
+    /// directory is not told of by itself. No more than [`MOST_CLOSED`].
+    pub closed: Vec<Closed>,
     /// What files of this machine begin with, as far as they were opened.
     pub looks: BTreeMap<OsString, Look>,
 }
@@ -141,6 +153,22 @@ pub struct Omission {
     /// Why, as a phrase: "build log", "package database", "socket", "not readable".
     pub reason: String,
 }
+
+/// A file or directory that not everybody can read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it is a directory that others cannot enter.
+    pub is_directory: bool,
+    /// Permission bits.
+    pub mode: u32,
+    /// Number of its group.
+    pub group: u32,
+}
+
+/// So many [`Closure::closed`] are noted.
+pub const MOST_CLOSED: usize = 10_000;
 
 /// A link into a per-site place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

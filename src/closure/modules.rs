@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::collect::Collector;
 use super::prefixes::{Surroundings, module_root};
+use super::stripped::Rule;
 use super::{Cause, ClosureError, Installation, ModuleFiles, Reason, Request};
 use crate::base::fs::sorted_dir;
 use crate::base::{ByteSize, Escaped};
@@ -17,6 +18,17 @@ pub(super) fn add(
     eessi: Option<&Eessi>,
 ) -> Result<Vec<Vec<PathBuf>>, ClosureError> {
     let surroundings = Surroundings::new(request.private, eessi, request.modules);
+    // before anything is added: one installation may lie in another
+    for module in request.modules {
+        let Some(stripped) = request.stripped.iter().find(|one| one.module == module.full_name)
+        else {
+            continue;
+        };
+        for prefix in surroundings.prefixes(module).paths {
+            let real = std::fs::canonicalize(&prefix).unwrap_or(prefix);
+            collector.policy.strip(Rule::new(real, stripped)?);
+        }
+    }
     let mut all = Vec::new();
     for module in request.modules {
         let prefixes = surroundings.prefixes(module);

@@ -7,6 +7,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::ClosureError;
 use super::scope::is_driver;
+use super::stripped::{NOT_REDISTRIBUTABLE, Rule};
 use crate::stack::Eessi;
 
 /// The reason of what `--exclude` names.
@@ -18,6 +19,7 @@ pub(super) struct Policy {
     excludes: GlobSet,
     repository: Option<PathBuf>,
     layers: Vec<PathBuf>,
+    stripped: Vec<Rule>,
 }
 
 /// What a rule looks at besides the path.
@@ -47,6 +49,7 @@ impl Policy {
             excludes: set.build().map_err(error)?,
             repository: eessi.map(|eessi| eessi.repository.clone()),
             layers: Vec::new(),
+            stripped: Vec::new(),
         })
     }
 
@@ -55,13 +58,27 @@ impl Policy {
         self.layers.push(layer);
     }
 
+    /// Whether `path` lies in the stack's own repository.
+    pub(super) fn is_published(&self, path: &Path) -> bool {
+        self.repository.as_ref().is_some_and(|repository| path.starts_with(repository))
+    }
+
+    /// Makes a rule hold for what may be packed of an installation.
+    pub(super) fn strip(&mut self, rule: Rule) {
+        self.stripped.push(rule);
+    }
+
     /// Why the thing at `path` is left out; `None` if it is not.
     pub(super) fn omission(&self, path: &Path, kind: Kind) -> Option<&'static str> {
         if !self.excludes.is_empty() && self.excludes.is_match(path) {
             return Some(LEFT_OUT_ON_REQUEST);
         }
         let name = path.file_name().unwrap_or_default().as_bytes();
-        if self.repository.as_ref().is_some_and(|repository| path.starts_with(repository)) {
+        let is_file = !kind.is_directory && !kind.is_symlink;
+        if is_file && self.stripped.iter().any(|rule| rule.forbids(path, name)) {
+            return Some(NOT_REDISTRIBUTABLE);
+        }
+        if self.is_published(path) {
             if name.starts_with(b".cvmfs") {
                 return Some("CVMFS marker");
             }

@@ -13,6 +13,7 @@ pub(super) struct Repository {
     root: tempfile::TempDir,
     eessi: Eessi,
     modules: Vec<ModuleFiles>,
+    stripped: Vec<Stripped>,
 }
 
 pub(super) const LAYER: &str = "versions/1/compat/linux/x86_64";
@@ -32,7 +33,7 @@ impl Repository {
             accelerator: None,
             foreign_layer: None,
         };
-        let made = Self { root, eessi, modules: Vec::new() };
+        let made = Self { root, eessi, modules: Vec::new(), stripped: Vec::new() };
         made.file(&format!("{LAYER}/etc/os-release"), b"");
         made.file("versions/1/init/bash", b"");
         made.file(&format!("{SOFTWARE}/.lmod/lmodrc.lua"), b"");
@@ -103,6 +104,7 @@ impl Repository {
             private: &[],
             path: &[],
             library_path: &[],
+            stripped: &self.stripped,
             lmod: None,
             slim,
         };
@@ -460,6 +462,7 @@ fn the_layer_of_a_plain_site_is_refused_and_an_interrupt_ends_the_work() {
             private: &[],
             path: &[],
             library_path: &[],
+            stripped: &[],
             lmod: None,
             slim: None,
         };
@@ -469,4 +472,32 @@ fn the_layer_of_a_plain_site_is_refused_and_an_interrupt_ends_the_work() {
             Stack::Eessi(_) => assert!(matches!(got, Err(ClosureError::Interrupted(_)))),
         }
     }
+}
+
+#[test]
+fn links_of_a_toolkit_into_the_sites_place_stay_and_nothing_behind_them_is_packed() {
+    let mut repository = Repository::new();
+    let prefix = repository.module("CUDA/12.1.1");
+    let inside = "x86_64/software/CUDA/12.1.1/bin/nvcc";
+    let behind = repository.root.path().join("site").join(inside);
+    fs::create_dir_all(behind.parent().unwrap()).unwrap();
+    fs::write(&behind, b"may not be handed on").unwrap();
+    repository.link(&format!("{prefix}/bin/nvcc"), &format!("$R/host_injections/{inside}"));
+    repository.file(&format!("{prefix}/lib64/libcudart.so.12"), b"may be");
+    repository.file(&format!("{prefix}/lib64/libsecret.so"), b"may not be");
+    let keep = vec!["libcudart*".to_owned()];
+    repository.stripped =
+        vec![Stripped { module: "CUDA/12.1.1".to_owned(), keep, listed_in: None }];
+    let closure = repository.closure();
+    let node = |path: &str| repository.node(&closure, path);
+    assert_eq!(node(&format!("{prefix}/bin/nvcc")), format!("l $R/host_injections/{inside}"));
+    assert!(node(&format!("{prefix}/lib64/libcudart.so.12")).starts_with("f "));
+    assert_eq!(node(&format!("{prefix}/lib64/libsecret.so")), "-");
+    for at in [behind, Path::new(INJECTIONS).join(inside)] {
+        assert!(closure.rootfs.get(&image_path(&at).unwrap()).is_none(), "{}", at.display());
+    }
+    let bound = closure.bind_points.iter().any(|point| point.purpose.contains("CUDA"));
+    assert!(bound, "{:?}", closure.bind_points);
+    let left = closure.omissions.iter().filter(|one| one.reason == NOT_REDISTRIBUTABLE);
+    assert_eq!(left.count(), 2, "the library and the text: {:?}", closure.omissions);
 }

@@ -29,7 +29,7 @@ pub enum ImageError {
         /// it while it was read.
         read: u64,
     },
-    /// A source file was known, and is not what it was when that was looked up.
+    /// A source file was planned or known, and is not any more what it was then.
     #[error("`{}` changed while the image was made", Escaped(&path.to_string_lossy()))]
     Altered {
         /// The file of the host.

@@ -6,8 +6,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::ImageError;
+use super::buffer::Buffer;
 use crate::base::fs::{PathContext as _, PathError};
-use crate::rootfs::Part;
+use crate::rootfs::{FileId, Part, Rootfs, Stamp};
 
 /// Opens a file that was regular when planned, without waiting should it be a FIFO now.
 pub(super) fn open(path: &Path) -> Result<Opened, PathError> {
@@ -19,6 +20,20 @@ pub(super) fn open(path: &Path) -> Result<Opened, PathError> {
         .at("open", path)?;
     let begun = stamp(&file).at("look at", path)?;
     Ok(Opened { file, begun })
+}
+
+/// Opens the file `id` of `rootfs`, at `path`, which must not have been written to since it was
+/// planned. A change of its size is told of by whoever reads it.
+pub(super) fn open_planned(rootfs: &Rootfs, id: FileId, path: &Path) -> Result<Opened, ImageError> {
+    let opened = open(path)?;
+    let [size, seconds, nanoseconds] = opened.begun;
+    let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
+    let stamp = Stamp::at(number(seconds), number(nanoseconds));
+    let same = rootfs.stamp(id).is_none_or(|planned| planned == stamp);
+    if same || size != i128::from(rootfs.file(id).size) {
+        return Ok(opened);
+    }
+    Err(ImageError::Altered { path: path.to_owned() })
 }
 
 /// A file of the host whose end is only reached if nobody has written to it since it was opened.
@@ -56,6 +71,23 @@ pub(super) fn failed(error: io::Error, path: &Path, planned: u64) -> ImageError 
         return ImageError::Changed { path: path.to_owned(), planned, read: planned };
     }
     PathError { action: "read", path: path.to_owned(), source: error }.into()
+}
+
+/// Appends `file`, which is at `path`, to `buffer`, which has more than `size` bytes left.
+pub(super) fn read_whole(
+    path: &Path,
+    file: &mut impl Read,
+    size: u64,
+    buffer: &mut Buffer,
+) -> Result<(), ImageError> {
+    // less than a block
+    let planned = usize::try_from(size).unwrap_or(usize::MAX);
+    let got = buffer.read_from(file, planned.saturating_add(1));
+    let got = got.map_err(|error| failed(error, path, size))?;
+    if got != planned {
+        return Err(ImageError::Changed { path: path.to_owned(), planned: size, read: got as u64 });
+    }
+    Ok(())
 }
 
 /// A range of a file, read from its beginning to its end.

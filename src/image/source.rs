@@ -18,7 +18,7 @@ use super::buffer::{Buffer, Pool};
 use super::cache::{Chunk, Identity, Keys, Known, KnownOpen, is_same};
 use super::hashing::Hasher;
 pub(super) use super::hashing::{Hash, Hashing, is_zero, read_full};
-use super::opened::{PartReader, failed, open};
+use super::opened::{Opened, PartReader, failed, open, open_planned, read_whole};
 use super::threads::at_least_one;
 use crate::base::fs::PathContext as _;
 use crate::base::{Digest, Interrupt};
@@ -269,7 +269,7 @@ impl<'a> Reading<'a> {
                     hasher.finish(id, size)
                 }
                 (Input::Host(path), None) => {
-                    let mut file = open(path)?;
+                    let mut file = self.open(id, path)?;
                     let before = self.look(path, &file.file)?;
                     read_whole(path, &mut file, size, &mut buffer)?;
                     hasher.update(buffer.slice(start..buffer.len()));
@@ -300,7 +300,7 @@ impl<'a> Reading<'a> {
                 (self.read_known(path, known, (id, &digest), queue)?, FileEnd::known(id, &digest))
             }
             (Input::Host(path), None) => {
-                let mut file = open(path)?;
+                let mut file = self.open(id, path)?;
                 let before = self.look(path, &file.file)?;
                 let tail = self.read_blocks(path, &mut file, size, &mut hasher, queue)?;
                 (tail, self.learn(path, &file.file, before, hasher.finish(id, size))?)
@@ -319,6 +319,14 @@ impl<'a> Reading<'a> {
     fn known(&self, id: FileId) -> Option<(&'a Known<'a>, FileDigest)> {
         let known = self.cached?.known;
         Some((known, known.digest(id)?))
+    }
+
+    /// Opens a file that was left alone since it was planned.
+    fn open(&self, id: FileId, path: &Path) -> Result<Opened, ImageError> {
+        match self.sources {
+            Sources::Planned(rootfs, _) => open_planned(rootfs, id, path),
+            Sources::Late(_) => Ok(open(path)?),
+        }
     }
 
     /// How the file looks before it is read, where that is to be remembered.
@@ -476,20 +484,3 @@ enum Tail {
 
 /// How a file looked before it was read.
 type Before = (std::fs::Metadata, Identity);
-
-/// Appends `file`, which is at `path`, to `buffer`, which has more than `size` bytes left.
-fn read_whole(
-    path: &Path,
-    file: &mut impl Read,
-    size: u64,
-    buffer: &mut Buffer,
-) -> Result<(), ImageError> {
-    // less than a block
-    let planned = usize::try_from(size).unwrap_or(usize::MAX);
-    let got = buffer.read_from(file, planned.saturating_add(1));
-    let got = got.map_err(|error| failed(error, path, size))?;
-    if got != planned {
-        return Err(ImageError::Changed { path: path.to_owned(), planned: size, read: got as u64 });
-    }
-    Ok(())
-}

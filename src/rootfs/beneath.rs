@@ -42,12 +42,14 @@ impl Rootfs {
     /// # Errors
     /// [`RootfsError::Collision`], [`RootfsError::Loop`]; what adding each by itself fails for.
     pub fn lay_over(&mut self, upper: Self) -> Result<(), RootfsError> {
-        let Self { root, files, .. } = upper;
+        let Self { root, files, stamps, .. } = upper;
         let first = u32::try_from(self.files.len()).map_err(|_| RootfsError::TooManyFiles)?;
         let all = self.files.len().checked_add(files.len());
         if all.is_none_or(|all| u32::try_from(all).is_err()) {
             return Err(RootfsError::TooManyFiles);
         }
+        self.stamps.resize(self.files.len(), None);
+        self.stamps.extend(stamps);
         self.files.extend(files);
         let mut open = vec![(ImagePath::root(), root)];
         while let Some((at, directory)) = open.pop() {

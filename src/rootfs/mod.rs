@@ -4,6 +4,7 @@ mod beneath;
 mod dump;
 mod path;
 mod resolve;
+mod stamp;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::base::Epoch;
 pub use beneath::{BENEATH, Part};
 pub use path::{ImagePath, InvalidImagePath};
 pub use resolve::Resolved;
+pub use stamp::Stamp;
 
 /// Permission bits and time of an inode, as the image will have them. Owner is always 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +182,8 @@ pub enum RootfsError {
 pub struct Rootfs {
     root: Directory,
     files: Vec<File>,
+    /// Of files of the host, by [`FileId::index`]; those at the end may lack.
+    stamps: Vec<Option<Stamp>>,
     implied: Metadata,
     /// Whether what is there lies beneath what is added: links are followed, files give way.
     is_base: bool,
@@ -190,7 +194,13 @@ impl Rootfs {
     /// metadata `implied`, and so does the root.
     #[must_use]
     pub fn new(implied: Metadata) -> Self {
-        Self { root: Directory::new(implied), files: Vec::new(), implied, is_base: false }
+        Self {
+            root: Directory::new(implied),
+            files: Vec::new(),
+            stamps: Vec::new(),
+            implied,
+            is_base: false,
+        }
     }
 
     /// The root directory.
@@ -233,6 +243,22 @@ impl Rootfs {
             file.size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             file.content = Content::Bytes(bytes);
         }
+    }
+
+    /// Remembers when the file `id` of the host was last written to, as it was planned.
+    pub fn set_stamp(&mut self, id: FileId, stamp: Stamp) {
+        if self.stamps.len() <= id.index() {
+            self.stamps.resize(id.index().saturating_add(1), None);
+        }
+        if let Some(slot) = self.stamps.get_mut(id.index()) {
+            *slot = Some(stamp);
+        }
+    }
+
+    /// When the file `id` of the host had last been written to when it was planned, if that is known.
+    #[must_use]
+    pub fn stamp(&self, id: FileId) -> Option<Stamp> {
+        self.stamps.get(id.index()).copied().flatten()
     }
 
     /// Makes `path` a directory with `metadata`; one that is there gets the metadata.

@@ -7,6 +7,7 @@ mod determinism;
 mod diff;
 mod evaluation;
 mod formats;
+mod gate;
 mod leftovers;
 mod licences;
 mod modulefiles;

@@ -280,3 +280,55 @@ fn versions_of_symbols_are_those_that_readelf_shows() {
         assert_eq!(ours, want, "{}", path.display());
     }
 }
+
+/// What pax-utils' `lddtree` finds for each file; it reads files as we do, and starts nothing.
+fn by_lddtree(lddtree: &Path, files: &[PathBuf]) -> BTreeMap<PathBuf, Libraries> {
+    // its own first line asks for whatever Python comes first in PATH
+    let shown =
+        Command::new("/usr/bin/python3").arg(lddtree).args(files).env_clear().output().unwrap();
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    let text = String::from_utf8(shown.stdout).unwrap();
+    let mut found: BTreeMap<PathBuf, Libraries> = BTreeMap::new();
+    let mut of_file = PathBuf::new();
+    for line in text.lines() {
+        if let Some((path, _)) = line.split_once(" (interpreter => ") {
+            of_file = path.into();
+            found.entry(of_file.clone()).or_default();
+        } else if let Some((name, path)) = line.trim().split_once(" => ") {
+            let path = (path != "None").then(|| real(Path::new(path)));
+            found.get_mut(&of_file).unwrap().insert(name.to_owned(), path);
+        }
+    }
+    found
+}
+
+#[test]
+fn lddtree_finds_the_same_libraries_for_every_program_of_the_look_alike() {
+    let (Some(prefix), Some(lddtree)) = (lookalike(), tool("lddtree")) else { return };
+    let interpreter = prefix.join("compat/linux/x86_64/lib64/ld-linux-x86-64.so.2");
+    let (facts, loader) = (Facts::default(), loader(&interpreter));
+    let is_program = |file: &PathBuf| {
+        let facts = facts.of(file);
+        // glibc's libraries name one only to show their version
+        let starts = |facts: Arc<ElfFacts>| facts.interpreter.is_some() && facts.soname.is_none();
+        facts.is_some_and(|facts| facts.dynamic && starts(facts))
+    };
+    let files: Vec<_> = candidates(&prefix).into_iter().filter(is_program).collect();
+    let mut theirs = by_lddtree(&lddtree, &files);
+    let mut differences = Vec::new();
+    for file in &files {
+        let ours = searched(&facts, &loader, file, "");
+        let theirs = theirs.remove(file).unwrap_or_default();
+        // it takes what loads the others for a library where one needs it by name
+        let without_loader = |mut libraries: Libraries| {
+            libraries.retain(|_, path| path.as_ref() != Some(&real(&interpreter)));
+            libraries
+        };
+        let (ours, theirs) = (without_loader(ours), without_loader(theirs));
+        if outcome(&ours) != outcome(&theirs) {
+            differences.push(format!("{}\n lddtree {theirs:?}\n ours {ours:?}", file.display()));
+        }
+    }
+    assert!(files.len() > 100, "{}", files.len());
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
+}

@@ -9,12 +9,13 @@ use std::process::Command;
 use module_export::base::{Interrupt, Progress, Silent};
 use module_export::image::squashfs::{Compression, SquashfsOptions, write};
 use module_export::image::{FileDigest, Format, ImageError, estimate_bytes};
-use module_export::rootfs::{Rootfs, Symlink};
+use module_export::rootfs::{Node, Rootfs, Stamp, Symlink};
 
 use super::samples::{BLOCK, BLOCK_BYTES, large_tree, odd_tree};
 use super::squashfs::{jobs, write_to};
 use super::tools::{is_root, run, skip};
 use super::tree::{IMPLIED, bytes, noise, path, scan};
+use super::write::{image_options, sif_options, try_write};
 
 #[test]
 fn a_source_that_changed_is_named() {
@@ -43,6 +44,44 @@ fn a_source_that_changed_is_named() {
             assert_eq!((path, *planned), (&source.join("file"), size as u64));
             assert_eq!(*read > *planned, found > size, "{error}");
             assert!(error.to_string().ends_with(want), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_source_of_the_same_size_that_was_written_to_since_it_was_planned_is_named() {
+    let work = tempfile::tempdir().unwrap();
+    for size in [5, BLOCK, 3 * BLOCK + 1] {
+        let source = work.path().join("source");
+        let _ = fs::remove_dir_all(&source);
+        fs::create_dir(&source).unwrap();
+        let file = source.join("file");
+        fs::write(&file, noise(6, size)).unwrap();
+        let mut rootfs = scan(&source);
+        let mut ids = Vec::new();
+        rootfs.walk(|_, node| ids.extend(matches!(node, Node::File(_)).then_some(node)));
+        let [Node::File(id)] = ids[..] else { panic!("{ids:?}") };
+        let id = *id;
+        rootfs.set_stamp(id, Stamp::of(&fs::metadata(&file).unwrap()));
+        for format in [Format::Sif, Format::Tar, Format::TarGz, Format::OciArchive, Format::Sandbox]
+        {
+            let write = |rootfs: &Rootfs, at: &str| {
+                let options = image_options(&sif_options());
+                try_write(&work.path().join(at), rootfs, format, &options, &BTreeMap::new())
+            };
+            fs::write(&file, noise(7, size)).unwrap();
+            let planned = fs::metadata(&file).unwrap().modified().unwrap();
+            let handle = HostFile::options().write(true).open(&file).unwrap();
+            handle.set_modified(planned + std::time::Duration::from_nanos(1)).unwrap();
+            let error = write(&rootfs, "altered").unwrap_err();
+            let named = matches!(&error, ImageError::Altered { path } if *path == file);
+            assert!(named, "{format} {size}: {error}");
+            rootfs.set_stamp(id, Stamp::of(&fs::metadata(&file).unwrap()));
+            write(&rootfs, "same").unwrap_or_else(|error| panic!("{format} {size}: {error}"));
+            for name in ["altered", "same"] {
+                let at = work.path().join(name);
+                let _ = fs::remove_file(&at).or_else(|_| fs::remove_dir_all(&at));
+            }
         }
     }
 }

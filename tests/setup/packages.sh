@@ -8,6 +8,7 @@ packages=(
     tcl                                 # Tcl modulefiles
     git squashfs-tools squashfuse skopeo umoci zstd   # read our images back
     docker-registry podman crun bubblewrap        # run them, pass them on
+    pax-utils                           # lddtree, a second opinion on what ELF files need
     python3-jsonschema golang-github-opencontainers-image-spec-dev   # the OCI's schemas
     fakeroot tmux busybox-static
     python3 python3-venv patchelf gcc g++ libc6-dev binutils   # build the look-alike; libFuzzer

@@ -33,6 +33,7 @@ fn pack(script: &str, lmod: Option<&LmodInstallation>) -> (tempfile::TempDir, Cl
         private: &[],
         path: &[],
         library_path: &[],
+        stripped: &[],
         lmod,
         slim: None,
     };

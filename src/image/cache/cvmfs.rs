@@ -8,28 +8,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::Hash;
-
-/// `FUSE_SUPER_MAGIC` of the kernel's `magic.h`.
-const FUSE: u64 = 0x6573_5546;
+use crate::base::cvmfs::{is_mounted, repository};
 
 /// Which devices are repositories, asked once each.
 #[derive(Debug, Default)]
 pub(super) struct Mounts(Mutex<BTreeMap<u64, bool>>);
-
-/// What is known of the file system below a directory `/cvmfs/NAME`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Mount<'a> {
-    is_fuse: bool,
-    is_read_only: bool,
-    /// The attribute `user.fqrn` of its root: the repository's name.
-    fqrn: &'a [u8],
-}
 
 impl Mounts {
     /// The name of the content of the file at `path`, where the repository gives it one.
@@ -45,32 +33,6 @@ impl Mounts {
         let length = rustix::fs::getxattr(path, "user.hash", &mut value).ok()?;
         name(value.get(..length)?, found.size())
     }
-}
-
-/// `/cvmfs/NAME` of a path below it.
-fn repository(path: &Path) -> Option<PathBuf> {
-    let name = path.strip_prefix("/cvmfs").ok()?.iter().next()?;
-    Some(Path::new("/cvmfs").join(name))
-}
-
-fn is_mounted(top: &Path) -> bool {
-    let mut fqrn = [0; 256];
-    let Ok(length) = rustix::fs::getxattr(top, "user.fqrn", &mut fqrn) else { return false };
-    let (Ok(kind), Ok(flags)) = (rustix::fs::statfs(top), rustix::fs::statvfs(top)) else {
-        return false;
-    };
-    let mount = Mount {
-        is_fuse: u64::try_from(kind.f_type).is_ok_and(|kind| kind == FUSE),
-        is_read_only: flags.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
-        fqrn: fqrn.get(..length).unwrap_or_default(),
-    };
-    is_repository(top, mount)
-}
-
-/// Whether what is mounted at `top` is the repository of that name.
-fn is_repository(top: &Path, mount: Mount) -> bool {
-    let name = top.file_name().map(OsStrExt::as_bytes);
-    mount.is_fuse && mount.is_read_only && name == Some(mount.fqrn)
 }
 
 /// The name of a content of `size` bytes with this `user.hash`.
@@ -89,28 +51,6 @@ fn name(value: &[u8], size: u64) -> Option<Hash> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_repository_that_the_system_mounted_is_believed() {
-        let top = Path::new("/cvmfs/software.eessi.io");
-        let good = Mount { is_fuse: true, is_read_only: true, fqrn: b"software.eessi.io" };
-        for (mount, want) in [
-            (good, true),
-            (Mount { is_fuse: false, ..good }, false),
-            (Mount { is_read_only: false, ..good }, false),
-            (Mount { fqrn: b"other.example", ..good }, false),
-            (Mount { fqrn: b"", ..good }, false),
-        ] {
-            assert_eq!(is_repository(top, mount), want, "{mount:?}");
-        }
-        for (path, want) in [
-            ("/cvmfs/software.eessi.io/a/b", Some("/cvmfs/software.eessi.io")),
-            ("/cvmfs", None),
-            ("/home/cvmfs/x", None),
-        ] {
-            assert_eq!(repository(Path::new(path)), want.map(PathBuf::from), "{path}");
-        }
-    }
 
     #[test]
     fn a_content_is_named_by_digest_algorithm_and_size() {

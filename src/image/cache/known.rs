@@ -11,7 +11,7 @@ use super::{Cache, Hash, Identity};
 use crate::base::fs::PathContext as _;
 use crate::image::hashing::{Hasher, Hashing};
 use crate::image::{FileDigest, ImageError, Watch};
-use crate::rootfs::{Content, FileId, Rootfs};
+use crate::rootfs::{Content, FileId, Rootfs, Stamp};
 
 /// Files that are looked at by one thread at once.
 const BATCH: usize = 64;
@@ -190,7 +190,8 @@ fn look(cache: &Cache, rootfs: &Rootfs, id: FileId) -> Option<KnownFile> {
     match &file.content {
         Content::Host(path) => {
             let found = std::fs::metadata(path).ok()?;
-            if !found.is_file() || found.len() != file.size {
+            let stamp = rootfs.stamp(id).is_none_or(|planned| planned == Stamp::of(&found));
+            if !found.is_file() || found.len() != file.size || !stamp {
                 return None; // whoever reads it says so
             }
             let digest = cache.known(path, &found)?;

@@ -1,0 +1,124 @@
+//! Whether what is to be packed may leave.
+
+use super::args::Container;
+use super::config::Config;
+use super::diagnose::Failure;
+use super::drift;
+use super::frozen::Frozen;
+use super::terminal::Terminal;
+use crate::base::Escaped;
+use crate::closure::{Closure, Handling, Restricted};
+use crate::gate::{self, Allowed, Judgement, Table};
+
+/// The table of restricted software, and what of it may be packed.
+pub(super) struct Licences {
+    table: Table,
+    allowed: Allowed,
+}
+
+impl Licences {
+    pub(super) fn new(words: &Container, config: &Config) -> anyhow::Result<Self> {
+        let allowed = if words.allow_restricted {
+            Allowed::All
+        } else {
+            Allowed::Names(config.allow_restricted.clone())
+        };
+        Ok(Self { table: Table::shipped()?.under(config.restricted.clone()), allowed })
+    }
+
+    /// What the table says of the modules.
+    ///
+    /// # Errors
+    /// [`Failure::Restricted`] if one may not be packed.
+    pub(super) fn judge(&self, frozen: &Frozen) -> Result<Judgement, Failure> {
+        let modules = frozen.evaluation.modules.iter();
+        let names = modules.map(|module| (&*module.short_name, &*module.full_name));
+        let judgement = self.table.judge(names, &self.allowed);
+        let refused: Vec<_> = judgement.refused().map(phrase).collect();
+        if refused.is_empty() { Ok(judgement) } else { Err(Failure::Restricted(refused)) }
+    }
+
+    /// Whether files that no loaded module brings belong to software that may not be handed on: a
+    /// library found by an `RPATH`, say.
+    ///
+    /// # Errors
+    /// [`Failure::Restricted`].
+    pub(super) fn check_files(&self, closure: &Closure) -> Result<(), Failure> {
+        let found = gate::reached_files(&closure.rootfs, &self.table, &self.allowed);
+        let phrase = |one: &gate::Reached| {
+            let (path, reason) = (one.path.to_string_lossy(), Escaped(&one.software.reason));
+            format!("`{}`, which a packed file needs: {reason}", Escaped(&path))
+        };
+        if found.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Restricted(found.iter().map(phrase).collect()))
+    }
+}
+
+/// A module and why it may not leave.
+fn phrase(row: &Restricted) -> String {
+    let (module, reason) = (Escaped(&row.module), Escaped(&row.reason));
+    if row.source.is_empty() {
+        return format!("{module}: {reason}");
+    }
+    format!("{module}: {reason} ({})", Escaped(&row.source))
+}
+
+/// What was done with a restricted module, on one line.
+pub(super) fn line(row: &Restricted) -> String {
+    let (module, reason) = (Escaped(&row.module), Escaped(&row.reason));
+    match row.handling {
+        Handling::Allowed => {
+            format!(
+                "{module} is packed on request ({reason}): keep the image to those who may have it"
+            )
+        }
+        Handling::Stripped | Handling::Refused => {
+            format!("{module} is packed in part ({reason})")
+        }
+    }
+}
+
+/// What else should be looked at before the image is handed on.
+pub(super) fn warnings(frozen: &Frozen, closure: &Closure) -> Vec<String> {
+    let mut warnings = gate::access_warnings(&closure.closed);
+    let keys = closure.omissions.iter().filter(|omission| omission.reason == "licence key");
+    warnings.extend(keys.map(|omission| {
+        let path = omission.path.to_string_lossy();
+        format!("`{}` is a licence key and is left out: give it to the image where it runs, with --bind", Escaped(&path))
+    }));
+    warnings.extend(gate::licence_variables(&frozen.variables));
+    let modules = frozen.evaluation.modules.iter();
+    let files = modules.map(|module| (&*module.full_name, &*module.file));
+    warnings.extend(gate::guarded_modulefiles(files));
+    warnings
+}
+
+/// The repositories as they are now; a change is one more warning.
+pub(super) fn look_again(
+    words: &Container,
+    begun: drift::Begun,
+    warnings: &mut Vec<String>,
+    terminal: &Terminal,
+) -> Result<Vec<drift::Repository>, Failure> {
+    let repositories = begun.again();
+    warnings.extend(repositories.iter().filter_map(drift::Repository::warning));
+    end_if_strict(words, warnings, terminal)?;
+    Ok(repositories)
+}
+
+/// Ends the export at a warning, where warnings are errors.
+pub(super) fn end_if_strict(
+    words: &Container,
+    warnings: &[String],
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    if !words.strict || warnings.is_empty() {
+        return Ok(());
+    }
+    for warning in warnings {
+        terminal.warning(warning);
+    }
+    Err(Failure::Strict { count: warnings.len() })
+}

@@ -1,0 +1,87 @@
+//! What the image would tell of the person who exports, and of the place.
+
+use super::context::Context;
+use crate::assemble::Assembled;
+use crate::gate::{self, LONGEST, Person, Scanner, Search, Seen};
+use crate::rootfs::{Content, FileId};
+use crate::stack::Stack;
+
+/// A sentence for each thing that the user may not want to hand on and that none of the warnings
+/// `before` names.
+pub(super) fn warnings(
+    context: &Context,
+    assembled: &Assembled,
+    stack: &Stack,
+    before: &[String],
+) -> anyhow::Result<Vec<String>> {
+    let get = |name: &str| context.environment.get(name).map(String::as_str);
+    let person = Person::new(get("HOME"), get("USER").or(get("LOGNAME")), &hosts());
+    let scanner = Scanner::new(&person)?;
+    let manifest = &assembled.manifest;
+    // documents write name and address in ways of their own
+    let parts = manifest.authors.iter().flat_map(|author| author.split(['<', '>']));
+    let mut given: Vec<_> = manifest.authors.clone();
+    given.extend(parts.map(|part| part.trim().to_owned()));
+    given.extend([manifest.name.clone(), manifest.version.clone()]);
+    let rootfs = &assembled.rootfs;
+    let bytes = |id: FileId| match &rootfs.file(id).content {
+        Content::Host(path) => {
+            let bytes = std::fs::read(path).ok()?;
+            (bytes.len() as u64 <= LONGEST).then_some(bytes)
+        }
+        Content::Bytes(bytes) => Some(bytes.clone()),
+        Content::Part(_) | Content::Kept | Content::Late => None,
+    };
+    let search = Search {
+        rootfs,
+        published: match stack {
+            Stack::Eessi(eessi) => Some(&eessi.repository),
+            Stack::Site => None,
+        },
+        scanner: &scanner,
+        given: &given,
+        bytes: &bytes,
+        interrupt: &context.interrupt,
+    };
+    let mut leaks = search.leaks()?;
+    leaks.retain(|leak| match &leak.sighting.seen {
+        Seen::Home(path) => !before.iter().any(|warning| warning.contains(path.as_str())),
+        _ => true,
+    });
+    Ok(gate::sentences(&leaks))
+}
+
+/// The machine's name, the short one and those that its own file gives it.
+fn hosts() -> Vec<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let text = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    names_of(&name, &text)
+}
+
+fn names_of(name: &str, hosts: &str) -> Vec<String> {
+    let short = name.split('.').next().unwrap_or(name);
+    let mut names = vec![short.to_owned(), name.to_owned()];
+    for line in hosts.lines() {
+        let line = line.split('#').next().unwrap_or_default();
+        let of_line: Vec<_> = line.split_whitespace().skip(1).collect();
+        if of_line.contains(&name) || of_line.contains(&short) {
+            let long = |other: &&&str| other.split('.').next() == Some(short);
+            names.extend(of_line.iter().filter(long).map(|&other| other.to_owned()));
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_has_a_short_name_and_those_of_its_file() {
+        let hosts = "127.0.0.1 localhost\n10.0.0.1 mercury.example.org mercury www # mercury.no\n";
+        let mut names = names_of("mercury", hosts);
+        names.dedup();
+        assert_eq!(names, ["mercury", "mercury.example.org", "mercury"]);
+        assert_eq!(names_of("a.b", ""), ["a", "a.b"]);
+    }
+}
