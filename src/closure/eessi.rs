@@ -15,6 +15,9 @@ pub(super) fn declare(collector: &mut Collector<'_>, eessi: &Eessi, request: &Re
     for layer in layers(eessi, request.lmod) {
         collector.policy.add_layer(layer);
     }
+    if request.slim.is_some() {
+        collector.policy.be_slim();
+    }
 }
 
 /// Adds what a session of this EESSI needs besides its modules.

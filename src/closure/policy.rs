@@ -20,6 +20,8 @@ pub(super) struct Policy {
     repository: Option<PathBuf>,
     layers: Vec<PathBuf>,
     stripped: Vec<Rule>,
+    /// Whether of layers only a part is packed.
+    slim: bool,
 }
 
 /// What a rule looks at besides the path.
@@ -50,6 +52,7 @@ impl Policy {
             repository: eessi.map(|eessi| eessi.repository.clone()),
             layers: Vec::new(),
             stripped: Vec::new(),
+            slim: false,
         })
     }
 
@@ -66,6 +69,11 @@ impl Policy {
     /// Makes a rule hold for what may be packed of an installation.
     pub(super) fn strip(&mut self, rule: Rule) {
         self.stripped.push(rule);
+    }
+
+    /// Leaves out of interpreters of layers what only serves to build against them.
+    pub(super) fn be_slim(&mut self) {
+        self.slim = true;
     }
 
     /// Why the thing at `path` is left out; `None` if it is not.
@@ -89,6 +97,9 @@ impl Policy {
         let layer = self.layers.iter().find_map(|layer| path.strip_prefix(layer).ok());
         if let Some(reason) = layer.and_then(|below| in_layer(below, name, kind)) {
             return Some(reason);
+        }
+        if self.slim && kind.is_directory && layer.is_some_and(|below| is_for_builds(below, name)) {
+            return Some("for building against an interpreter");
         }
         if let Some(reason) = of_this_machine(path, name, kind) {
             return Some(reason);
@@ -158,6 +169,16 @@ fn in_layer(below: &Path, name: &[u8], kind: Kind) -> Option<&'static str> {
         return Some(if name.starts_with(b"easybuild-") { "build log" } else { "log" });
     }
     None
+}
+
+/// Whether the directory at `below` a layer holds headers of Perl, or Python's static library.
+fn is_for_builds(below: &Path, name: &[u8]) -> bool {
+    let mut above = below.iter().rev().skip(1).map(std::ffi::OsStr::as_bytes);
+    match name {
+        b"CORE" => above.any(|name| name.starts_with(b"perl")),
+        _ if name.starts_with(b"config-") => above.next().is_some_and(|n| n.starts_with(b"python")),
+        _ => false,
+    }
 }
 
 /// Why a file of this name is nobody else's business.
@@ -254,6 +275,25 @@ mod tests {
             ("/r/layer/tmp/x", FILE, Some("temporary file")),
         ] {
             assert_eq!(policy(&[]).omission(Path::new(path), kind), want, "{path} {kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_slim_layer_has_nothing_for_builds_against_its_interpreters() {
+        let mut slim = policy(&[]);
+        slim.be_slim();
+        let why = Some("for building against an interpreter");
+        for (path, kind, want) in [
+            ("/r/layer/usr/lib64/perl5/5.36/x86_64-linux/CORE", DIRECTORY, why),
+            ("/r/layer/usr/lib64/perl5/5.36/CORE", FILE, None),
+            ("/r/layer/usr/lib64/perl5/5.36/CORE.pm", DIRECTORY, None),
+            ("/r/layer/usr/lib/other/CORE", DIRECTORY, None),
+            ("/r/layer/usr/lib/python3.11/config-3.11-x86_64", DIRECTORY, why),
+            ("/r/layer/usr/lib/python3.11/site-packages/config-x", DIRECTORY, None),
+            ("/r/software/perl5/CORE", DIRECTORY, None),
+        ] {
+            assert_eq!(slim.omission(Path::new(path), kind), want, "{path}");
+            assert_eq!(policy(&[]).omission(Path::new(path), kind), None, "{path}");
         }
     }
 
