@@ -267,7 +267,7 @@ fn a_path_longer_than_the_system_takes_is_read_and_refused_where_it_would_be_mad
 }
 
 #[test]
-fn a_tree_deeper_than_any_that_people_make_is_read_or_refused_in_time() {
+fn a_tree_deeper_than_any_that_people_make_is_read() {
     let work = tempfile::tempdir().unwrap();
     let mut rootfs = Rootfs::new(IMPLIED);
     let deepest = "/d".repeat(3000) + "/file";
@@ -275,13 +275,7 @@ fn a_tree_deeper_than_any_that_people_make_is_read_or_refused_in_time() {
     for format in [Format::Squashfs, Format::Tar, Format::Oci] {
         let image = work.path().join(format.to_string());
         write(&image, &rootfs, format).unwrap();
-        let found = ours(&image);
-        if format == Format::Squashfs {
-            assert!(found.unwrap().contains_key(&deepest));
-        } else {
-            let said = found.unwrap_err().to_string();
-            assert!(said.ends_with("very many paths that are very deep"), "{said}");
-        }
+        assert!(ours(&image).unwrap().contains_key(&deepest), "{format}");
     }
 }
 

@@ -258,6 +258,29 @@ fn directories_that_are_only_implied_do_not_fill_the_memory() {
 }
 
 #[test]
+fn a_tree_as_deep_as_people_make_them_is_read() {
+    let mut archive = Archive::default();
+    for depth in 1..=700 {
+        let path = b"/d".repeat(depth);
+        archive = archive.pax(&[("path", &path)]).entry(EntryType::Directory, "d", "");
+    }
+    let path = [&b"/d".repeat(700)[..], b"/f"].concat();
+    let names = taken(&archive.pax(&[("path", &path)]).file("f", b"1").end()).unwrap();
+    assert_eq!(names.len(), 701);
+    assert_eq!(names.last().unwrap(), &format!("{}/f 1x1", "/d".repeat(700)));
+}
+
+#[test]
+fn what_was_a_directory_is_looked_up_again_once_something_else_is_there() {
+    let archive = Archive::default()
+        .file("a/b/one", b"1")
+        .entry(EntryType::Symlink, "a/b", "../c")
+        .file("a/b/two", b"22");
+    let want = ["/a d", "/a/b l ../c", "/c d", "/c/two 2x1"];
+    assert_eq!(taken(&archive.end()).unwrap(), want);
+}
+
+#[test]
 fn sparse_files_of_others_are_refused_by_name() {
     let Some(tar) = tool("tar") else { return };
     let work = tempfile::tempdir().unwrap();

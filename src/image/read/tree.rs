@@ -67,6 +67,8 @@ pub(super) struct Tree {
     most_path_bytes: usize,
     /// Bytes of all parents that were looked up.
     looked_up: usize,
+    /// A directory that was looked up last, without a link on the way: the next is often below it.
+    known: Vec<u8>,
     inodes: Vec<Inode>,
     files: Vec<(Arc<Path>, Arc<File>)>,
     /// Names of the host that were passed over, as they cannot be read.
@@ -86,6 +88,7 @@ impl Tree {
             path_bytes: 0,
             most_path_bytes: ALL_PATHS,
             looked_up: 0,
+            known: Vec::new(),
             inodes: vec![root],
             files: Vec::new(),
             unreadable: Vec::new(),
@@ -252,6 +255,7 @@ impl Tree {
     }
 
     fn unname(&mut self, key: &[u8]) {
+        self.known.clear();
         if let Some(number) = self.names.remove(key)
             && let Some(inode) = self.inodes.get_mut(number as usize)
         {
@@ -262,15 +266,16 @@ impl Tree {
     /// The key of `path`: links among its parents are followed inside of the tree, parents that are
     /// missing are made.
     fn place_of(&mut self, path: &[u8]) -> Result<Vec<u8>, ImageError> {
-        let mut key = Vec::new();
         let mut open: Vec<Vec<u8>> = components(path);
-        let mut links = 0;
+        let mut key = self.begin(&mut open);
+        let (mut links, mut straight) = (0, true);
         if open.is_empty() {
             return Ok(key);
         }
         while let Some(name) = open.pop() {
             if name == b".." {
                 // of a link's target; at the root it stays there
+                straight = false;
                 let end = key.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
                 key.truncate(end);
                 continue;
@@ -315,7 +320,22 @@ impl Tree {
                 }
             }
         }
+        if straight && links == 0 {
+            let end = key.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            self.known = key.get(..end).unwrap_or_default().to_owned();
+        }
         Ok(key)
+    }
+
+    /// The directory that is known, where `open` leads into it: these names are taken from there.
+    fn begin(&self, open: &mut Vec<Vec<u8>>) -> Vec<u8> {
+        let names: Vec<&[u8]> = self.known.split(|byte| *byte == b'/').skip(1).collect();
+        let same = open.iter().rev().zip(&names).all(|(name, known)| name == known);
+        if !same || names.len() >= open.len() {
+            return Vec::new();
+        }
+        open.truncate(open.len() - names.len());
+        self.known.clone()
     }
 
     /// As [`super::Image::walk`].
