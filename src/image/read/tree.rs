@@ -322,7 +322,7 @@ impl Tree {
         }
         if straight && links == 0 {
             let end = key.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-            self.known = key.get(..end).unwrap_or_default().to_owned();
+            key.get(..end).unwrap_or_default().clone_into(&mut self.known);
         }
         Ok(key)
     }
