@@ -55,7 +55,6 @@ pub(super) fn export(
     let mut output =
         Output::begin(&words.destination, &place.file_name, place.kind(words), words.force)?;
     let gathered = gather(context, words, &asked, frozen, terminal)?;
-    gate::end_if_strict(words, &gathered.warnings, terminal)?;
     let mut prepared = prepare(context, words, &asked, gathered, terminal)?;
     gate::end_if_strict(words, &prepared.warnings, terminal)?;
     proof::judge(&mut prepared.assembled, &prepared.findings, words.allow_incomplete, terminal)?;
