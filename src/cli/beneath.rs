@@ -14,6 +14,7 @@ use crate::closure::{Closure, Omission};
 use crate::elf;
 use crate::environment::{Variables, leak};
 use crate::image::oci::KeptImage;
+use crate::image::read::Spooled;
 use crate::image::sif::Architecture;
 use crate::image::{Beneath, BeneathOptions, FileDigest, Format};
 use crate::rootfs::{FileId, Resolved, Rootfs};
@@ -49,7 +50,7 @@ pub(super) fn open(
 ) -> anyhow::Result<Option<Foundation>> {
     let Some(BaseName::Image(named)) = &words.base else { return Ok(None) };
     let (path, tag) = path_and_tag(named)?;
-    let scratch = scratch(context, words);
+    let scratch = words.tmpdir.clone().unwrap_or_else(|| context.scratch());
     let keep_layers =
         matches!(words.format, Format::Oci | Format::OciArchive | Format::DockerArchive);
     let options =
@@ -83,13 +84,6 @@ fn path_and_tag(named: &Path) -> Result<(PathBuf, Option<String>), Failure> {
     }
 }
 
-fn scratch(context: &Context, words: &Container) -> PathBuf {
-    let named = || {
-        context.environment.get("TMPDIR").map(PathBuf::from).filter(|directory| directory.is_dir())
-    };
-    words.tmpdir.clone().or_else(named).unwrap_or_else(|| PathBuf::from("/tmp"))
-}
-
 impl Foundation {
     /// Its tree.
     pub(super) fn rootfs(&self) -> &Rootfs {
@@ -104,6 +98,11 @@ impl Foundation {
     /// The file at `path`, links followed, of at most `limit` bytes; `None` if there is none.
     pub(super) fn read(&self, path: &[u8], limit: u64) -> anyhow::Result<Option<Vec<u8>>> {
         Ok(self.beneath.read(path, limit)?)
+    }
+
+    /// The file `id`, to be read by offset.
+    pub(super) fn spooled(&self, id: FileId) -> anyhow::Result<Option<Spooled>> {
+        Ok(self.beneath.spooled(id)?)
     }
 
     /// By which it is known.

@@ -57,6 +57,12 @@ impl Context {
         })
     }
 
+    /// Directory for scratch: that of `$TMPDIR` if there is one, else `/tmp`.
+    pub(super) fn scratch(&self) -> PathBuf {
+        let named = self.environment.get("TMPDIR").map(PathBuf::from);
+        named.filter(|named| named.is_dir()).unwrap_or_else(|| PathBuf::from("/tmp"))
+    }
+
     /// From now on a second signal ends the program at once, should a file system not answer. Not
     /// for who passes signals on.
     pub(super) fn end_at_second_signal(&self) -> anyhow::Result<()> {

@@ -31,8 +31,8 @@ struct Kept {
     loaders: BTreeMap<FileId, Vec<u8>>,
 }
 
-/// No file of a kept layer that is looked into is larger, in bytes.
-const LARGEST_KEPT: u64 = 1 << 30;
+/// No program loader of a kept layer is larger, in bytes.
+const LARGEST_LOADER: u64 = 64 << 20;
 
 impl Kept {
     fn read(rootfs: &Rootfs, foundation: &Foundation) -> anyhow::Result<Self> {
@@ -43,17 +43,19 @@ impl Kept {
             let path = path.as_bytes();
             let may_matter =
                 file.metadata.mode & 0o111 != 0 || path.windows(3).any(|part| part == b".so");
-            if file.content == Content::Kept && may_matter && file.size <= LARGEST_KEPT {
+            if file.content == Content::Kept && may_matter {
                 wanted.push((path.to_vec(), *id));
             }
         });
         let mut kept = Self::default();
         for (path, id) in wanted {
-            let Some(bytes) = foundation.read(&path, LARGEST_KEPT)? else { continue };
+            let Some(file) = foundation.spooled(id)? else { continue };
             let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-            kept.looks.insert(id, elf::look_at(&bytes.as_slice()));
+            kept.looks.insert(id, elf::look_at(&file));
             // ld-linux-x86-64.so.2, ld.so.cache
-            if name.starts_with(b"ld") {
+            if name.starts_with(b"ld")
+                && let Some(bytes) = foundation.read(&path, LARGEST_LOADER)?
+            {
                 kept.loaders.insert(id, bytes);
             }
         }

@@ -81,10 +81,7 @@ fn unpacked_size(image: &Image, interrupt: &Interrupt) -> Result<ByteSize, Image
 }
 
 fn scratch_parent(context: &Context, words: &Run) -> PathBuf {
-    let named = || {
-        context.environment.get("TMPDIR").filter(|dir| Path::new(dir).is_dir()).map(PathBuf::from)
-    };
-    let parent = words.tmpdir.clone().or_else(named).unwrap_or_else(|| PathBuf::from("/tmp"));
+    let parent = words.tmpdir.clone().unwrap_or_else(|| context.scratch());
     std::path::absolute(&parent).unwrap_or(parent)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -22,13 +22,11 @@ use crate::base::{ByteSize, Digest, Epoch, Escaped, Hasher, Interrupt};
 use crate::elf::{self, Look};
 use crate::environment::Variables;
 use crate::image::ImageError;
-use crate::image::read::{Chunk, FoundFile, FoundKind, Image, Opener};
+use crate::image::read::{Chunk, FoundFile, FoundKind, Image, Opener, Spool};
 use crate::rootfs::{Content, File, FileId, ImagePath, Metadata, Rootfs, Special, Symlink};
 
 /// More than any list has.
 const LIST_BYTES: u64 = 4 << 30;
-/// Larger ELF files are not looked into: memory has to hold them.
-const LARGEST_ELF: u64 = 1 << 30;
 /// Files that a thread takes at once: neighbours share blocks.
 const RUN: usize = 32;
 /// Directories in one another; programs reach no further, whose paths have 4096 bytes.
@@ -99,13 +97,13 @@ pub(super) fn verify(
     terminal: &Terminal,
 ) -> anyhow::Result<ExitCode> {
     let image = Image::open(&words.image)?;
-    let findings = find(&image, words, &context.interrupt)?;
+    let findings = find(&image, words, context)?;
     let code = if findings.complete { ExitCode::SUCCESS } else { ExitCode::from(5) };
     show(words, &findings, terminal)?;
     Ok(code)
 }
 
-fn find(image: &Image, words: &Verify, interrupt: &Interrupt) -> anyhow::Result<Verified> {
+fn find(image: &Image, words: &Verify, context: &Context) -> anyhow::Result<Verified> {
     let document = |path: &str, limit| {
         image.read(&ImagePath::new(path.as_bytes())?, limit).map_err(anyhow::Error::from)
     };
@@ -114,6 +112,7 @@ fn find(image: &Image, words: &Verify, interrupt: &Interrupt) -> anyhow::Result<
         .with_context(|| format!("`{}` has no manifest of module-export", Escaped(&name)))?;
     let manifest: Manifest =
         serde_json::from_slice(&manifest).context("the image's manifest is damaged")?;
+    let interrupt = &context.interrupt;
     let mut findings = Vec::new();
     let environment = document("/.module-export/env.json", MANIFEST_BYTES)
         .and_then(|text| Ok(serde_json::from_slice::<Environment>(&text)?.variables))
@@ -128,7 +127,7 @@ fn find(image: &Image, words: &Verify, interrupt: &Interrupt) -> anyhow::Result<
     findings.extend(tree.findings);
     let jobs = words.jobs.map_or_else(default_jobs, NonZeroUsize::get);
     let opener = image.opener()?;
-    let read = read_all(&opener, &tree.files, jobs, interrupt)?;
+    let read = read_all(&opener, &tree.files, (jobs, &context.scratch()), interrupt)?;
     let digest = |id: FileId| match read.get(id.index()) {
         Some(Ok((size, digest, _))) => Ok((*size, *digest)),
         Some(Err(why)) => Err(why.clone()),
@@ -248,7 +247,7 @@ fn tree(image: &Image, list: Option<&Listing>) -> anyhow::Result<Tree> {
 fn read_all(
     opener: &Opener,
     files: &[FoundFile],
-    jobs: usize,
+    (jobs, scratch): (usize, &Path),
     interrupt: &Interrupt,
 ) -> anyhow::Result<Vec<Read>> {
     let next = AtomicUsize::new(0);
@@ -261,7 +260,9 @@ fn read_all(
             if start >= files.len() || interrupt.is_set() {
                 return Ok(done);
             }
-            done.extend(run.map(|(at, file)| (at, read_one(&image, file))));
+            for (at, file) in run {
+                done.push((at, read_one(&image, file, scratch)?));
+            }
         }
     };
     let results = std::thread::scope(|scope| {
@@ -278,39 +279,46 @@ fn read_all(
 }
 
 /// Reads a file; of one that is no ELF file only the beginning is kept.
-fn read_one(image: &Image, file: &FoundFile) -> Read {
+fn read_one(image: &Image, file: &FoundFile, scratch: &Path) -> Result<Read, ImageError> {
     const ZEROS: [u8; 4096] = [0; 4096];
     let mut hasher = Hasher::default();
     let mut size = 0_u64;
-    let mut kept: Vec<u8> = Vec::new();
-    let mut take = |data: &[u8]| {
-        hasher.update(data);
-        size += data.len() as u64;
-        let is_elf =
-            kept.is_empty() && data.starts_with(b"\x7fELF") || kept.starts_with(b"\x7fELF");
-        if is_elf && file.size() <= LARGEST_ELF {
-            kept.extend_from_slice(data);
-        } else if kept.is_empty() {
-            kept.extend_from_slice(data.get(..data.len().min(ZEROS.len())).unwrap_or_default());
-        }
-    };
+    let mut start: Vec<u8> = Vec::new();
+    let mut elf: Option<Spool> = None;
     let done = image.copy(file, |chunk| {
-        match chunk {
-            Chunk::Data(data) => take(data),
-            Chunk::Hole(size) => {
-                let mut left = size as usize;
+        match &chunk {
+            Chunk::Data(data) => {
+                if size == 0 {
+                    start
+                        .extend_from_slice(data.get(..data.len().min(ZEROS.len())).unwrap_or(data));
+                    elf = data.starts_with(b"\x7fELF").then(|| Spool::new(scratch));
+                }
+                hasher.update(data);
+                size += data.len() as u64;
+            }
+            Chunk::Hole(hole) => {
+                let mut left = *hole as usize;
                 while left > 0 {
                     let part = ZEROS.get(..left.min(ZEROS.len())).unwrap_or(&ZEROS);
-                    take(part);
+                    hasher.update(part);
                     left -= part.len();
                 }
+                size += u64::from(*hole);
             }
+        }
+        if let Some(elf) = &mut elf {
+            elf.take(&chunk);
         }
         Ok(())
     });
-    done.map_err(|error| error.to_string())?;
-    let look = if file.size() > LARGEST_ELF { Look::Other } else { elf::look_at(&kept.as_slice()) };
-    Ok((size, hasher.finish(), look))
+    if let Err(error) = done {
+        return Ok(Err(error.to_string()));
+    }
+    let look = match elf {
+        Some(elf) => elf::look_at(&elf.finish()?),
+        None => elf::look_at(&start.as_slice()),
+    };
+    Ok(Ok((size, hasher.finish(), look)))
 }
 
 /// Prints the findings: as JSON, or for people.

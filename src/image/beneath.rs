@@ -15,7 +15,7 @@ use sha2::Digest as _;
 
 use super::hashing::{Hasher, Hashing};
 use super::oci::{KeptImage, KeptLayer};
-use super::read::{Choice, Chunk, Found, FoundFile, FoundKind, Image, archive};
+use super::read::{Choice, Chunk, Found, FoundFile, FoundKind, Image, Spool, Spooled, archive};
 use super::sif::Architecture;
 use super::{FileDigest, ImageError, Watch};
 use crate::base::fs::PathContext as _;
@@ -60,6 +60,8 @@ pub struct Beneath {
     pub digests: Vec<FileDigest>,
     image: Image,
     found: Vec<FoundFile>,
+    /// Directory for what is too large for memory.
+    scratch: PathBuf,
 }
 
 impl Beneath {
@@ -116,6 +118,7 @@ impl Beneath {
             digests,
             image,
             found,
+            scratch: options.scratch.to_owned(),
         })
     }
 
@@ -140,6 +143,20 @@ impl Beneath {
             Ok(())
         })?;
         Ok(Some(bytes))
+    }
+
+    /// The file `id`, to be read by offset.
+    ///
+    /// # Errors
+    /// A broken image, or no room for a large file where scratch goes.
+    pub fn spooled(&self, id: FileId) -> Result<Option<Spooled>, ImageError> {
+        let Some(file) = self.found.get(id.index()) else { return Ok(None) };
+        let mut spool = Spool::new(&self.scratch);
+        self.image.copy(file, |chunk| {
+            spool.take(&chunk);
+            Ok(())
+        })?;
+        Ok(Some(spool.finish()?))
     }
 
     /// Bytes of the layers that stay as they are.

@@ -11,6 +11,7 @@ mod filesystem;
 mod headers;
 mod sif;
 mod source;
+mod spool;
 pub(super) mod store;
 mod stream;
 mod tree;
@@ -29,6 +30,7 @@ use super::sif::Architecture;
 use super::squashfs::format::DATA_STORED;
 use crate::rootfs::{self, ImagePath, Metadata, SpecialKind};
 
+pub use self::spool::{Spool, Spooled};
 pub use self::unpack::{Unpacked, unpack, unpack_opened};
 
 /// Longest path in an image; `PATH_MAX` is 4096, but a tree may be deeper than that.
