@@ -105,7 +105,7 @@ impl<'a> View<'a> {
         let rootfs = self.subject.rootfs;
         let found = match rootfs.resolve(path.as_os_str().as_bytes()) {
             Resolved::Found(None) => Some(rootfs.root()),
-            Resolved::Found(Some(Node::Directory(directory))) => Some(directory),
+            Resolved::Found(Some(Node::Directory(directory))) => Some(&**directory),
             _ => None,
         };
         let mut known = self.directories.write().unwrap_or_else(PoisonError::into_inner);

@@ -60,13 +60,13 @@ impl Rootfs {
                         if !self.has_directory(&path)? {
                             self.add_directory(&path, below.metadata)?;
                         }
-                        open.push((path, below));
+                        open.push((path, *below));
                     }
                     Node::File(id) => {
                         self.insert(&path, Node::File(FileId(first.saturating_add(id.0))))?;
                     }
-                    Node::Symlink(link) => self.add_symlink(&path, link)?,
-                    Node::Special(special) => self.add_special(&path, special)?,
+                    Node::Symlink(link) => self.add_symlink(&path, *link)?,
+                    Node::Special(special) => self.add_special(&path, *special)?,
                 }
             }
         }
@@ -170,7 +170,7 @@ fn prune(directory: &mut Directory, files: &[File], base: Option<&Directory>) {
         Node::Special(special) => &*special.reason != BENEATH,
         Node::Directory(below) => {
             let there = match base.and_then(|base| base.get(name)) {
-                Some(Node::Directory(there)) => Some(there),
+                Some(Node::Directory(there)) => Some(&**there),
                 _ => None,
             };
             prune(below, files, there);

@@ -98,17 +98,17 @@ pub enum SpecialKind {
     Socket,
 }
 
-/// A named thing in a directory.
+/// A named thing in a directory. Small, as most of them are files, and there are millions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     /// A directory.
-    Directory(Directory),
+    Directory(Box<Directory>),
     /// A regular file; two names of the same `FileId` are hard links.
     File(FileId),
     /// A symbolic link.
-    Symlink(Symlink),
+    Symlink(Box<Symlink>),
     /// A FIFO or a socket.
-    Special(Special),
+    Special(Box<Special>),
 }
 
 /// A directory: names in byte order.
@@ -305,7 +305,7 @@ impl Rootfs {
         if matches!(there, Some(Node::Symlink(there)) if there.target == link.target) {
             return Ok(());
         }
-        self.insert(path, Node::Symlink(link))
+        self.insert(path, Node::Symlink(Box::new(link)))
     }
 
     /// Puts a FIFO or a socket at `path`.
@@ -313,7 +313,7 @@ impl Rootfs {
     /// # Errors
     /// As [`Rootfs::add_file`].
     pub fn add_special(&mut self, path: &ImagePath, special: Special) -> Result<(), RootfsError> {
-        self.insert(path, Node::Special(special))
+        self.insert(path, Node::Special(Box::new(special)))
     }
 
     /// Changes metadata of everything in the tree by `change(is_directory, metadata)`
@@ -391,7 +391,7 @@ impl Rootfs {
             let node = directory
                 .entries
                 .entry(name.into())
-                .or_insert_with(|| Node::Directory(Directory::new(implied)));
+                .or_insert_with(|| Node::Directory(Box::new(Directory::new(implied))));
             let Node::Directory(below) = node else {
                 return Err(if level + 1 == depth {
                     RootfsError::Occupied { path: at }

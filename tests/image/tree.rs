@@ -10,8 +10,7 @@ use std::path::Path;
 
 use module_export::base::{Digest, Epoch, fs::sorted_dir};
 use module_export::rootfs::{
-    Content, Directory, File, FileId, ImagePath, Metadata, Node, Rootfs, Special, SpecialKind,
-    Symlink,
+    Content, File, FileId, ImagePath, Metadata, Node, Rootfs, SpecialKind, Symlink,
 };
 
 /// Metadata of directories that nobody named.
@@ -117,16 +116,17 @@ pub(crate) fn expected(rootfs: &Rootfs, late: &BTreeMap<FileId, Vec<u8>>) -> Tre
     rootfs.walk(|path, node| {
         let name = shown_name(path.as_bytes());
         match node {
-            Node::Directory(Directory { metadata, .. }) => {
+            Node::Directory(directory) => {
+                let metadata = directory.metadata;
                 tree.insert(name, Shown::Directory(metadata.mode, metadata.mtime.seconds()));
             }
             Node::Symlink(link) => {
                 let target = shown_name(&link.target);
                 tree.insert(name, Shown::Symlink(link.mtime.seconds(), target));
             }
-            Node::Special(Special { metadata, kind, .. }) => {
-                let (mode, time) = (metadata.mode, metadata.mtime.seconds());
-                tree.insert(name, Shown::Special(mode, time, kind_name(*kind)));
+            Node::Special(special) => {
+                let (mode, time) = (special.metadata.mode, special.metadata.mtime.seconds());
+                tree.insert(name, Shown::Special(mode, time, kind_name(special.kind)));
             }
             Node::File(id) => names.entry(*id).or_default().push(path.clone()),
         }
