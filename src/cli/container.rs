@@ -56,8 +56,8 @@ pub(super) fn export(
         Output::begin(&words.destination, &place.file_name, place.kind(words), words.force)?;
     let gathered = gather(context, words, &asked, frozen, terminal)?;
     let mut prepared = prepare(context, words, &asked, gathered, terminal)?;
-    gate::end_if_strict(words, &prepared.warnings, terminal)?;
     proof::judge(&mut prepared.assembled, &prepared.findings, words.allow_incomplete, terminal)?;
+    gate::end_if_strict(words, (&prepared.warnings, &prepared.findings), terminal)?;
     let written = write(context, words, &asked, &prepared, &mut output, terminal);
     // what a failed export compressed is of use to the next one
     if let Some(caching) = &asked.caching {

@@ -5,7 +5,9 @@ use super::config::Config;
 use super::diagnose::Failure;
 use super::drift;
 use super::frozen::Frozen;
+use super::proof;
 use super::terminal::Terminal;
+use crate::audit::{Finding, Severity};
 use crate::base::Escaped;
 use crate::closure::{Closure, Handling, Restricted};
 use crate::gate::{self, Allowed, Judgement, Table};
@@ -103,22 +105,26 @@ pub(super) fn look_again(
     terminal: &Terminal,
 ) -> Result<Vec<drift::Repository>, Failure> {
     let repositories = begun.again();
-    warnings.extend(repositories.iter().filter_map(drift::Repository::warning));
-    end_if_strict(words, warnings, terminal)?;
+    let changes: Vec<_> = repositories.iter().filter_map(drift::Repository::warning).collect();
+    warnings.extend(changes.iter().cloned());
+    // what else there was to warn of has ended the export before, where it was to
+    end_if_strict(words, (&changes, &[]), terminal)?;
     Ok(repositories)
 }
 
-/// Ends the export at a warning, where warnings are errors.
+/// Ends the export at a warning, or at one of the proof's, where warnings are errors.
 pub(super) fn end_if_strict(
     words: &Container,
-    warnings: &[String],
+    (warnings, findings): (&[String], &[Finding]),
     terminal: &Terminal,
 ) -> Result<(), Failure> {
-    if !words.strict || warnings.is_empty() {
+    let count = warnings.len() + proof::count(findings, Severity::Warning);
+    if !words.strict || count == 0 {
         return Ok(());
     }
     for warning in warnings {
         terminal.warning(warning);
     }
-    Err(Failure::Strict { count: warnings.len() })
+    proof::name_warnings(findings, terminal);
+    Err(Failure::Strict { count })
 }

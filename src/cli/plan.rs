@@ -122,6 +122,9 @@ pub(super) fn plan(
         terminal.warning(warning);
     }
     proof::name_errors(&planned.findings, words.allow_incomplete, terminal);
+    if words.strict || terminal.verbose {
+        proof::name_warnings(&planned.findings, terminal);
+    }
     print(words, &planned, terminal)?;
     match failure {
         Some(failure) => Err(failure.into()),
@@ -146,9 +149,10 @@ fn saving(
 
 /// The first of the reasons for which `container` would write no image.
 fn failure(words: &Container, prepared: &Prepared, space: &[Space]) -> Option<Failure> {
-    let errors = prepared.findings.iter().filter(|f| f.severity == Severity::Error).count();
-    if words.strict && !prepared.warnings.is_empty() {
-        return Some(Failure::Strict { count: prepared.warnings.len() });
+    let errors = proof::count(&prepared.findings, Severity::Error);
+    let warnings = prepared.warnings.len() + proof::count(&prepared.findings, Severity::Warning);
+    if words.strict && warnings > 0 {
+        return Some(Failure::Strict { count: warnings });
     }
     if errors > 0 && !words.allow_incomplete {
         return Some(Failure::Incomplete { count: errors });
@@ -162,7 +166,7 @@ fn failure(words: &Container, prepared: &Prepared, space: &[Space]) -> Option<Fa
 fn planned(words: &Container, image: PathBuf, prepared: Prepared) -> Planned {
     let Prepared { frozen, assembled, slim, warnings, findings, .. } = prepared;
     let (files, content_bytes) = container::totals(&assembled.rootfs);
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let count = |severity| proof::count(&findings, severity);
     Planned {
         schema_version: 1,
         image,

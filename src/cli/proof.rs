@@ -151,6 +151,35 @@ pub(super) fn find(
     Ok(findings)
 }
 
+/// How many of `findings` are of this severity.
+pub(super) fn count(findings: &[Finding], severity: Severity) -> usize {
+    findings.iter().filter(|finding| finding.severity == severity).count()
+}
+
+/// Names the warnings among `findings`.
+pub(super) fn name_warnings(findings: &[Finding], terminal: &Terminal) {
+    for finding in findings.iter().filter(|finding| finding.severity == Severity::Warning) {
+        terminal.warning(&sentence(finding));
+    }
+}
+
+/// What the proof came to, on one line.
+pub(super) fn summary(findings: &[Finding]) -> String {
+    let some = |severity, one: &str| match count(findings, severity) {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        many => Some(format!("{many} {one}s")),
+    };
+    let errors = some(Severity::Error, "error");
+    let verdict = if errors.is_some() { "INCOMPLETE" } else { "complete" };
+    let warnings = some(Severity::Warning, "warning");
+    let counts: Vec<_> = errors.into_iter().chain(warnings).collect();
+    if counts.is_empty() {
+        return verdict.to_owned();
+    }
+    format!("{verdict}; {} (--verbose names each, and so does `verify`)", counts.join(", "))
+}
+
 /// Names the errors among `findings`, and returns how many there are.
 pub(super) fn name_errors(
     findings: &[Finding],

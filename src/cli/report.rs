@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::caching::CacheReport;
+use super::proof;
 use super::terminal::Terminal;
 use crate::assemble::Manifest;
 use crate::audit::Finding;
@@ -69,6 +70,9 @@ impl Report {
         for warning in &self.warnings {
             terminal.warning(warning);
         }
+        if terminal.verbose {
+            proof::name_warnings(&self.findings, terminal);
+        }
         let manifest = &self.manifest;
         let path = self.image.to_string_lossy();
         terminal.say(&format!(
@@ -93,6 +97,7 @@ impl Report {
         }
         terminal.say(&format!("  modules    {}", self.modules(terminal.verbose)));
         terminal.say(&format!("  starts on  {}", starts_on(manifest)));
+        terminal.say(&format!("  proof      {}", proof::summary(&self.findings)));
         self.show_slim(terminal);
         for row in &manifest.restricted {
             terminal.say(&format!("  licence    {}", super::gate::line(row)));

@@ -147,7 +147,7 @@ fn find(image: &Image, words: &Verify, context: &Context) -> anyhow::Result<Veri
         interrupt,
     })?);
     findings.sort();
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let count = |severity| proof::count(&findings, severity);
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     Ok(Verified {
         image: words.image.clone(),

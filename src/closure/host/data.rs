@@ -63,7 +63,7 @@ const CERTIFICATES: [&str; 6] = [
 
 /// What a layer has for itself that a machine has for all: where names are looked up, which
 /// libraries its loader knows, the start-up files of its shell.
-const OF_LAYER: [(&str, &str); 32] = [
+const OF_LAYER: [(&str, &str); 30] = [
     ("names", "/etc/nsswitch.conf"),
     ("names", "/etc/host.conf"),
     ("names", "/etc/gai.conf"),
@@ -93,8 +93,6 @@ const OF_LAYER: [(&str, &str); 32] = [
     ("locale", "/usr/lib/locale/en_US.utf8"),
     ("locale", "/usr/lib64/locale"),
     ("timezone", "/etc/localtime"),
-    ("certificates", "/etc/ssl"),
-    ("certificates", "/usr/lib/ssl"),
     ("awk", "/usr/share/awk"),
 ];
 
@@ -129,6 +127,14 @@ pub(super) fn add_of_layer(
 ) -> Result<(), ClosureError> {
     for (what, path) in OF_LAYER {
         collector.add(&place.at(path), &place.reason(what))?;
+    }
+    // but scripts that make certificates, for which all of Perl would come along
+    for top in ["/etc/ssl", "/usr/lib/ssl"].map(|top| place.at(top)) {
+        for name in sorted_dir(&top).unwrap_or_default() {
+            if name != "misc" {
+                collector.add(&top.join(name), &place.reason("certificates"))?;
+            }
+        }
     }
     // every zone, once: `posix` and `right` hold all of them again
     let zones = place.at("/usr/share/zoneinfo");
