@@ -3,46 +3,16 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use super::preload::PRELOADING;
 use super::view::{Absence, View};
-use super::{Check, Finding, MEND_MISSING, Severity};
-use crate::closure::is_driver;
+use super::{Check, Finding, Severity};
 
 /// Places that an image need not have: what a runtime brings, and where nothing is to be found.
 const NOT_ASKED: [&str; 8] =
     ["/usr", "/bin", "/sbin", "/tmp", "/var", "/home", "/root", "/.module-export"];
 
-/// Variables by which `ld.so` loads libraries into every program.
-const PRELOADING: [&str; 2] = ["LD_PRELOAD", "LD_AUDIT"];
 /// Homes of languages, and what has to be in each.
 const HOMES: [(&str, &str); 2] = [("JAVA_HOME", "bin/java"), ("R_HOME", "bin/R")];
-
-/// The library `one` of a variable that preloads, if it is not there. `ld.so` then complains at the
-/// start of every program.
-fn preloaded(view: &View<'_>, variable: &str, one: &str) -> Option<Finding> {
-    let at = Path::new(one);
-    if one.is_empty() || one.contains('$') {
-        return None;
-    }
-    if at.is_absolute() {
-        let absent = || view.absent(Check::Library, at, OsStr::new(variable), at, Severity::Error);
-        return view.file(at).is_none().then(absent);
-    }
-    let named = |path: &Path| path.file_name() == at.file_name();
-    let links = view.links.iter().map(|(path, _)| path);
-    let mut all = view.candidates.iter().map(|(path, _)| path).chain(links);
-    if all.any(|path| named(path)) || is_driver(one.as_bytes()) {
-        return None;
-    }
-    Some(Finding {
-        severity: Severity::Error,
-        path: at.to_owned(),
-        check: Check::Library,
-        need: variable.to_owned(),
-        what: format!("the variable {variable} loads `{one}`, which is not in the image"),
-        needed_by: Vec::new(),
-        mend: MEND_MISSING.to_owned(),
-    })
-}
 
 /// A home that is there, and has not what it is for.
 fn home(view: &View<'_>, name: &str, value: &str) -> Option<Finding> {
@@ -57,7 +27,6 @@ pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, value) in view.subject.environment {
         if PRELOADING.contains(&name.as_str()) {
-            findings.extend(value.split([' ', ':']).filter_map(|one| preloaded(view, name, one)));
             continue;
         }
         findings.extend(home(view, name, value));

@@ -12,10 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::view::View;
-use super::{Check, Finding, MEND_LOST, MEND_MISSING, Severity, text};
+use super::{Check, Finding, MEND_LOST, MEND_MISSING, Severity, preload, text, versions};
 use crate::base::Interrupted;
 use crate::closure::{is_driver, parallel};
-use crate::elf::{Architecture, ElfFacts, Kind, Loader, Look, Object, Process, Search};
+use crate::elf::{
+    Architecture, ElfFacts, Kind, Loader, Look, Object, Process, Search, is_library_name,
+    library_path,
+};
 use crate::rootfs::{FileId, Node};
 
 /// Files that a finding names as those that need it.
@@ -30,8 +33,8 @@ struct Lack {
 }
 
 /// What is known of the whole image.
-struct Image<'a, 's> {
-    view: &'a View<'s>,
+pub(super) struct Image<'a, 's> {
+    pub(super) view: &'a View<'s>,
     library_path: Vec<PathBuf>,
     /// The first name of each file.
     first_names: BTreeMap<FileId, &'a Path>,
@@ -69,8 +72,9 @@ pub(super) fn check(view: &View<'_>) -> Result<Vec<Finding>, Interrupted> {
         }
     }
     let mut image = Image::new(view, &objects);
+    findings.extend(preload::check(&image));
     let (programs, libraries): (Vec<_>, Vec<_>) =
-        objects.into_iter().partition(|object| interpreter(object).is_some());
+        objects.into_iter().partition(|object| object.interpreter().is_some());
     let interrupt = view.subject.interrupt;
     let checked = parallel::map(&programs, interrupt, |program| image.check_program(program))?;
     let mut lacks = Vec::new();
@@ -81,17 +85,14 @@ pub(super) fn check(view: &View<'_>) -> Result<Vec<Finding>, Interrupted> {
     }
     image.note_loaded(&proven);
     // of libraries that programs load all is known
-    let rest: Vec<_> = libraries.iter().filter(|library| !proven.contains(&library.path)).collect();
+    let is_proven = |library: &&Object| {
+        image.real_path(&library.path).is_some_and(|path| proven.contains(&path))
+    };
+    let rest: Vec<_> = libraries.iter().filter(|library| !is_proven(library)).collect();
     let checked = parallel::map(&rest, interrupt, |library| image.check_plugin(library))?;
     lacks.extend(checked.into_iter().flatten());
-    findings.extend(merged(lacks));
+    findings.extend(merged(image.by_names(lacks)));
     Ok(findings)
-}
-
-/// What loads a program; `None` for a library, even one that names an interpreter so that it can
-/// be run to show its version, as glibc's do.
-fn interpreter(object: &Object) -> Option<&Path> {
-    object.facts.interpreter.as_deref().filter(|_| object.facts.soname.is_none())
 }
 
 /// Each lack once, with some of the programs that suffer from it.
@@ -113,7 +114,7 @@ impl<'a, 's> Image<'a, 's> {
         let read = |path: &Path| view.subject.contents.bytes(view.file(path)?, LONGEST_LOADER);
         let mut votes: BTreeMap<(Architecture, &Path), usize> = BTreeMap::new();
         for object in objects {
-            if let Some(interpreter) = interpreter(object) {
+            if let Some(interpreter) = object.interpreter() {
                 *votes.entry((object.facts.architecture, interpreter)).or_default() += 1;
             }
         }
@@ -129,9 +130,11 @@ impl<'a, 's> Image<'a, 's> {
             loaders.entry(interpreter.to_owned()).or_insert_with(loader);
         }
         let list = view.subject.environment.get("LD_LIBRARY_PATH").map(String::as_str);
-        let library_path = list.unwrap_or_default().split(':').map(PathBuf::from);
-        let library_path = library_path.filter(|path| path.is_absolute()).collect();
-        let first_names = view.candidates.iter().map(|(path, id)| (*id, path.as_path())).collect();
+        let library_path = library_path(list.unwrap_or_default());
+        let mut first_names: BTreeMap<FileId, &Path> = BTreeMap::new();
+        for (path, id) in &view.candidates {
+            first_names.entry(*id).or_insert(path);
+        }
         let mut places: BTreeMap<OsString, Vec<PathBuf>> = BTreeMap::new();
         for object in objects {
             for name in names_of(object) {
@@ -151,9 +154,51 @@ impl<'a, 's> Image<'a, 's> {
         }
     }
 
+    /// `lacks`, those of a file that another name of it does not suffer from as warnings: what
+    /// stands for `$ORIGIN` differs from name to name.
+    fn by_names(&self, mut lacks: Vec<Lack>) -> Vec<Lack> {
+        let suffering: BTreeSet<&Path> = lacks.iter().map(|lack| lack.program.as_path()).collect();
+        let mut sound: BTreeMap<FileId, &Path> = BTreeMap::new();
+        for (path, id) in &self.view.candidates {
+            if !suffering.contains(path.as_path()) {
+                sound.insert(*id, path);
+            }
+        }
+        let sound: BTreeMap<PathBuf, &Path> = lacks
+            .iter()
+            .filter_map(|lack| {
+                let other = sound.get(&self.view.file(&lack.program)?)?;
+                Some((lack.program.clone(), *other))
+            })
+            .collect();
+        for lack in &mut lacks {
+            if let Some(other) = sound.get(&lack.program)
+                && lack.finding.severity == Severity::Error
+                && lack.finding.mend != MEND_LOST
+            {
+                let finding = &mut lack.finding;
+                finding.severity = Severity::Warning;
+                finding.mend.clear();
+                let other = text(other);
+                finding.what = format!("{} (its other name `{other}` finds all)", finding.what);
+            }
+        }
+        lacks
+    }
+
+    /// Whether any program, whose own search path is not asked, finds the library `name`.
+    pub(super) fn finds(&self, name: &OsStr) -> bool {
+        let probe = |path: &Path| self.view.elf(path);
+        self.common.iter().any(|(architecture, interpreter)| {
+            let Some(loader) = self.loaders.get(interpreter) else { return false };
+            let search = Search { loader, library_path: &self.library_path, probe: &probe };
+            search.find(name, &[&Object::nameless(*architecture)]).is_some()
+        })
+    }
+
     /// What the program lacks, and the libraries that it loads.
     fn check_program(&self, program: &Object) -> (Vec<Lack>, Vec<PathBuf>) {
-        let Some(interpreter) = interpreter(program) else { return Default::default() };
+        let Some(interpreter) = program.interpreter() else { return Default::default() };
         let mut lacks = Vec::new();
         let lack = |finding| Lack { finding, program: program.path.clone() };
         let loader = self.loaders.get(interpreter).filter(|_| self.view.has_program(interpreter));
@@ -177,7 +222,7 @@ impl<'a, 's> Image<'a, 's> {
                 lacks.push(lack(self.missing(loader, &process, program, missing)));
             }
         }
-        for finding in versions(&process, None) {
+        for finding in versions::check(loader, &process, None) {
             lacks.push(lack(finding));
         }
         let paths = process.objects.into_iter().skip(1);
@@ -251,10 +296,13 @@ impl<'a, 's> Image<'a, 's> {
             if !self.names.contains_key(&missing.name) {
                 lacks.push(lack(self.missing(loader, &process, library, missing)));
             } else if missing.object == library.path {
-                lacks.extend(self.out_of_reach(library, &missing.name).map(lack));
+                let tried = self.tried(loader, &process, library, missing);
+                let excluded = self.excluded(&tried, missing);
+                let finding = excluded.or_else(|| self.out_of_reach(library, &missing.name));
+                lacks.extend(finding.map(lack));
             }
         }
-        lacks.extend(versions(&process, Some(&self.names)).into_iter().map(lack));
+        lacks.extend(versions::check(loader, &process, Some(&self.names)).into_iter().map(lack));
         lacks
     }
 
@@ -298,9 +346,26 @@ impl<'a, 's> Image<'a, 's> {
             let what = format!("the library `{name}` is a driver of the machine that it runs on");
             return finding(Severity::Expected, what, "");
         }
-        let tried = RefCell::new(Vec::new());
+        let tried = self.tried(loader, process, program, missing);
+        self.excluded(&tried, missing).unwrap_or_else(|| {
+            let of_cpu = |path: &&PathBuf| path.iter().any(|part| part == "glibc-hwcaps");
+            let places = tried.iter().filter(|path| !of_cpu(path)).count();
+            let what = format!("the library `{name}` is in none of the {places} places searched");
+            finding(Severity::Error, what, MEND_MISSING)
+        })
+    }
+
+    /// Where a library was looked for.
+    fn tried(
+        &self,
+        loader: &Loader,
+        process: &Process,
+        program: &Object,
+        missing: &crate::elf::Missing,
+    ) -> BTreeSet<PathBuf> {
+        let tried = RefCell::new(BTreeSet::new());
         let probe = |path: &Path| {
-            tried.borrow_mut().push(path.to_owned());
+            tried.borrow_mut().insert(path.to_owned());
             None
         };
         let search = Search { loader, library_path: &self.library_path, probe: &probe };
@@ -308,65 +373,26 @@ impl<'a, 's> Image<'a, 's> {
         let chain: Vec<&Object> = object.into_iter().chain([program]).collect();
         let none = search.find(&missing.name, &chain);
         debug_assert!(none.is_none(), "the probe finds nothing");
-        let tried = tried.into_inner();
-        if tried.iter().any(|path| self.view.is_excluded(path)) {
-            let what = format!("the library `{name}` was left out on request");
-            return finding(Severity::Warning, what, "");
-        }
-        let directories = tried.len();
-        let what = format!("the library `{name}` is in none of the {directories} places searched");
-        finding(Severity::Error, what, MEND_MISSING)
+        tried.into_inner()
     }
-}
 
-/// The versions that libraries of `process` have to define and do not. Where something else of
-/// that name may be there before, `known` says what it defines.
-fn versions(
-    process: &Process,
-    known: Option<&BTreeMap<OsString, BTreeSet<OsString>>>,
-) -> Vec<Finding> {
-    let mut providers: BTreeMap<&OsStr, &Object> = BTreeMap::new();
-    for object in &process.objects {
-        let names = [object.facts.soname.as_deref(), object.path.file_name()];
-        for name in names.into_iter().flatten() {
-            providers.entry(name).or_insert(object);
-        }
-    }
-    let mut findings = Vec::new();
-    for object in &process.objects {
-        for need in &object.facts.needed_versions {
-            let Some(provider) = providers.get(&*need.library) else { continue };
-            let defined = &provider.facts.defined_versions;
-            // of a library without any version the loader takes what it gets
-            if defined.is_empty() {
-                continue;
-            }
-            for version in need.versions.iter().filter(|version| !defined.contains(version)) {
-                let elsewhere = known.and_then(|known| known.get(&need.library));
-                if elsewhere.is_some_and(|elsewhere| elsewhere.contains(version)) {
-                    continue;
-                }
-                findings.push(no_version(object, provider, &need.library, version));
-            }
-        }
-    }
-    findings
-}
-
-fn no_version(object: &Object, provider: &Object, library: &OsStr, version: &OsStr) -> Finding {
-    let version = version.to_string_lossy().into_owned();
-    Finding {
-        severity: Severity::Error,
-        path: object.path.clone(),
-        check: Check::Version,
-        what: format!(
-            "it needs {version} of `{}`, which `{}` does not define",
-            library.to_string_lossy(),
-            text(&provider.path)
-        ),
-        need: version,
-        needed_by: Vec::new(),
-        mend: "load the module that the program was built with".to_owned(),
+    /// The finding if the user left out what is `missing` in one of the places where it was `tried`.
+    fn excluded(
+        &self,
+        tried: &BTreeSet<PathBuf>,
+        missing: &crate::elf::Missing,
+    ) -> Option<Finding> {
+        tried.iter().find(|path| self.view.is_excluded(path))?;
+        let name = missing.name.to_string_lossy().into_owned();
+        Some(Finding {
+            severity: Severity::Warning,
+            path: missing.object.clone(),
+            check: Check::Library,
+            what: format!("the library `{name}` was left out on request"),
+            need: name,
+            needed_by: Vec::new(),
+            mend: String::new(),
+        })
     }
 }
 
@@ -410,10 +436,7 @@ fn names(view: &View<'_>, objects: &[Object]) -> BTreeMap<OsString, BTreeSet<OsS
             let found = view.subject.rootfs.resolve(link.as_os_str().as_bytes());
             matches!(found, crate::rootfs::Resolved::Found(Some(Node::File(_))))
         };
-        if name.as_bytes().windows(3).any(|part| part == b".so")
-            && !names.contains_key(name)
-            && leads_there()
-        {
+        if is_library_name(name) && !names.contains_key(name) && leads_there() {
             names.insert(name.to_owned(), BTreeSet::new());
         }
     }

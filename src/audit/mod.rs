@@ -8,7 +8,9 @@ mod libraries;
 mod links;
 mod list;
 mod pointers;
+mod preload;
 mod scripts;
+mod versions;
 mod view;
 mod why;
 

@@ -3,7 +3,7 @@ use crate::base::Digest;
 use crate::base::Epoch;
 use crate::elf::look_at;
 use crate::elf::sample::Sample;
-use crate::rootfs::{Content, File, ImagePath, Metadata, Symlink};
+use crate::rootfs::{Content, File, ImagePath, Metadata, Node, Symlink};
 
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
@@ -241,6 +241,7 @@ fn what_is_preloaded_has_to_be_there() {
         "Error Library /opt/lib/libgone.so: LD_PRELOAD",
         "Error Library libnone.so: LD_AUDIT",
         "Warning Directory /opt: /opt/bin/java",
+        "Warning Library libthere.so: LD_PRELOAD",
     ];
     assert_eq!(small.findings(), want);
 }
@@ -306,4 +307,61 @@ fn elf_files_of_every_kind_are_an_answer() {
     let found = small.findings();
     assert!(found.iter().any(|text| text.starts_with("Error Interpreter /bin/of")), "{found:#?}");
     assert!(found.iter().any(|text| text.contains("/bin/empty")), "{found:#?}");
+}
+
+#[test]
+fn a_program_with_a_name_of_its_own_is_a_program() {
+    let mut small = Small::new();
+    let named = Sample { soname: Some("tool"), interpreter: Some(LOADER), ..Sample::default() };
+    small.file("/bin/tool", &Sample { needed: &["libnone.so"], ..named }.bytes());
+    let own = Sample { soname: Some("libc.so.6"), interpreter: Some("/none/ld.so"), ..named };
+    small.file("/lib64/libc.so.6", &own.bytes());
+    assert_eq!(small.findings(), ["Error Library /bin/tool: libnone.so"]);
+}
+
+#[test]
+fn every_name_of_a_file_is_looked_at_and_one_that_works_is_enough() {
+    let mut small = Small::new();
+    let rpath = Some("$ORIGIN/../lib");
+    let program = Sample { rpath, needed: &["libx.so"], ..Sample::default() };
+    small.file("/a/deep/x", &Sample { interpreter: Some(LOADER), ..program }.bytes());
+    let Some(Node::File(id)) = small.rootfs.get(&path("/a/deep/x")) else { panic!("a file") };
+    let id = *id;
+    small.rootfs.add_hard_link(&path("/app/bin/x"), id).unwrap();
+    let lacks = |path: &str| format!("{path}: libx.so");
+    let [first, second] = ["/a/deep/x", "/app/bin/x"].map(lacks);
+    let want = [format!("Error Library {first}"), format!("Error Library {second}")];
+    assert_eq!(small.findings(), want);
+    small.library("/app/lib/libx.so", &[]);
+    assert_eq!(small.findings(), [format!("Warning Library {first}")]);
+}
+
+#[test]
+fn what_is_loaded_into_every_program_is_looked_for_where_the_loader_looks() {
+    let mut small = Small::new();
+    for (value, want) in [
+        ("liba.so.1", None),
+        ("/lib64/liba.so.1:libpre.so", Some("Warning Library libpre.so: LD_PRELOAD")),
+        ("libnone.so", Some("Error Library libnone.so: LD_PRELOAD")),
+        ("/none.so", Some("Error Library /none.so: LD_PRELOAD")),
+    ] {
+        small.environment.insert("LD_PRELOAD".to_owned(), value.to_owned());
+        if small.rootfs.get(&path("/app/libpre.so")).is_none() {
+            small.library("/app/libpre.so", &[]);
+        }
+        assert_eq!(small.findings(), want.into_iter().collect::<Vec<_>>(), "{value}");
+    }
+}
+
+#[test]
+fn what_a_plug_in_lacks_on_request_is_said_even_if_its_like_is_elsewhere() {
+    let mut small = Small::new();
+    small.library("/app/other/libx.so", &[]);
+    let runpath = Some("/app/lib");
+    let plugin = Sample { needed: &["libx.so"], runpath, ..Sample::default() };
+    small.file("/app/plugins/one.so", &plugin.bytes());
+    assert_eq!(small.findings(), [""; 0]);
+    let reason = crate::closure::LEFT_OUT_ON_REQUEST.to_owned();
+    small.omissions = vec![Omission { path: "/app/lib/libx.so".into(), reason }];
+    assert_eq!(small.findings(), ["Warning Library /app/plugins/one.so: libx.so"]);
 }

@@ -9,13 +9,13 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use super::{Check, Finding, MEND_LOST, MEND_MISSING, Severity, Subject, text};
 use crate::base::Interrupted;
 use crate::closure::{INJECTIONS, LEFT_OUT_ON_REQUEST, OF_THE_RUNTIME, is_driver, parallel};
-use crate::elf::{ElfFacts, Look};
+use crate::elf::{ElfFacts, Look, is_library_name};
 use crate::rootfs::{BENEATH, Directory, FileId, Node, Resolved};
 
 /// A tree that is being audited.
 pub(super) struct View<'a> {
     pub(super) subject: &'a Subject<'a>,
-    /// What may be a program, a library or a script, by its first name, in order.
+    /// What may be a program, a library or a script, by all of its names, in order.
     pub(super) candidates: Vec<(PathBuf, FileId)>,
     /// Links, and where they say they lead, in order.
     pub(super) links: Vec<(PathBuf, &'a [u8])>,
@@ -56,9 +56,8 @@ impl<'a> View<'a> {
                 let first =
                     seen.get_mut(id.index()).is_some_and(|seen| !std::mem::replace(seen, true));
                 let path = path.as_path();
-                let name = path.file_name().unwrap_or_default().as_bytes();
                 let mode = subject.rootfs.file(*id).metadata.mode;
-                if first && (mode & 0o111 != 0 || name.windows(3).any(|part| part == b".so")) {
+                if mode & 0o111 != 0 || is_library_name(path.file_name().unwrap_or_default()) {
                     view.candidates.push((path.to_owned(), *id));
                 }
                 if first && super::pointers::names_paths(path) {

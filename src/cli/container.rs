@@ -278,7 +278,9 @@ fn resolve(
         let list = frozen.variables.get(name).map(|list| crate::session::split_path(list));
         list.unwrap_or_default().into_iter().map(Into::into).collect()
     };
-    let (path, library_path) = (list("PATH"), list("LD_LIBRARY_PATH"));
+    let path = list("PATH");
+    let library_path = frozen.variables.get("LD_LIBRARY_PATH");
+    let library_path = library_path.map(|list| crate::elf::library_path(list)).unwrap_or_default();
     let modules = frozen.module_files();
     let judgement = asked.licences.judge(frozen)?;
     let request = closure::Request {

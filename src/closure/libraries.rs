@@ -11,7 +11,9 @@ use super::probe::Probe;
 use super::scope::{Scope, is_driver};
 use super::{Cause, ClosureError, Reason, Request};
 use crate::base::Escaped;
-use crate::elf::{Architecture, ElfFacts, Found, Kind, Loader, Look, Missing, Object, Search};
+use crate::elf::{
+    Architecture, ElfFacts, Found, Kind, Loader, Look, Missing, Object, Search, is_library_name,
+};
 use crate::rootfs::{Content, Node};
 
 /// Missing libraries of which there is a warning each; the rest are counted.
@@ -27,7 +29,12 @@ pub(super) struct Needs<'a> {
     seen: usize,
     /// Packed ELF files that the dynamic loader handles.
     objects: Vec<Object>,
-    loaders: BTreeMap<Architecture, Loader>,
+    /// Libraries that were found through links and take their search path from there.
+    linked: BTreeSet<PathBuf>,
+    /// By interpreter.
+    loaders: BTreeMap<PathBuf, Loader>,
+    /// The commonest one of each architecture.
+    common: BTreeMap<Architecture, PathBuf>,
     /// Paths that were found to be in the image, or were added to it.
     packed: BTreeSet<OsString>,
     /// What nothing was found for.
@@ -46,7 +53,9 @@ impl<'a> Needs<'a> {
             probe: Probe::new(collector.site_directories()),
             seen: 0,
             objects: Vec::new(),
+            linked: BTreeSet::new(),
             loaders: BTreeMap::new(),
+            common: BTreeMap::new(),
             packed: BTreeSet::new(),
             missing: BTreeSet::new(),
         }
@@ -137,20 +146,33 @@ impl<'a> Needs<'a> {
             .collect())
     }
 
-    /// Makes the commonest interpreter of each architecture the one that loads its libraries.
+    /// Knows the interpreters of `new`, and which is the commonest of each architecture: it loads
+    /// libraries that nothing is known of.
     fn choose_loaders(&mut self, new: &[Object]) {
         let mut votes: BTreeMap<(Architecture, &Path), usize> = BTreeMap::new();
         for object in new {
-            if let Some(interpreter) = interpreter(object) {
+            if let Some(interpreter) = object.interpreter() {
                 *votes.entry((object.facts.architecture, interpreter)).or_default() += 1;
             }
         }
         let mut votes: Vec<_> = votes.into_iter().collect();
         votes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         for ((architecture, interpreter), _) in votes {
+            // its bytes are read whole
+            if self.probe.facts(interpreter).is_none() {
+                continue;
+            }
             let loader = || Loader::new(interpreter, &|path| std::fs::read(path).ok());
-            self.loaders.entry(architecture).or_insert_with(loader);
+            self.loaders.entry(interpreter.to_owned()).or_insert_with(loader);
+            self.common.entry(architecture).or_insert_with(|| interpreter.to_owned());
         }
+    }
+
+    /// What loads `object`, or would load it into a program.
+    fn loader_of(&self, object: &Object) -> Option<&Loader> {
+        let own = object.interpreter().and_then(|interpreter| self.loaders.get(interpreter));
+        let common = || self.loaders.get(self.common.get(&object.facts.architecture)?);
+        own.or_else(common)
     }
 
     /// Adds the interpreter and the libraries that `object` names.
@@ -159,16 +181,26 @@ impl<'a> Needs<'a> {
         collector: &mut Collector<'_>,
         object: &Object,
     ) -> Result<(), ClosureError> {
-        if let Some(interpreter) = interpreter(object) {
+        // what is no program that loads others is nothing to be packed
+        if let Some(interpreter) = object.interpreter()
+            && interpreter.is_absolute()
+            && self.probe.facts(interpreter).is_some()
+        {
             let name = interpreter.as_os_str();
             self.pack(collector, interpreter, name, &object.path)?;
         }
         // nothing packed starts programs of this architecture
-        if !self.loaders.contains_key(&object.facts.architecture) {
+        if self.loader_of(object).is_none() {
             return Ok(());
         }
         for name in &object.facts.needed {
+            collector.interrupt.check()?;
             self.add_library(collector, name, &[object])?;
+        }
+        for name in &object.facts.optional {
+            if let Some(found) = self.search(name, &[object]) {
+                self.pack(collector, &found.object.path, name, &object.path)?;
+            }
         }
         Ok(())
     }
@@ -188,12 +220,36 @@ impl<'a> Needs<'a> {
         for path in std::iter::once(&found.object.path).chain(&found.variants) {
             self.pack(collector, path, name, &needing.path)?;
         }
+        self.add_needs_of_linked(collector, &found.object)?;
         Ok(true)
+    }
+
+    /// Adds what `library` needs if it was found through a link: what stands for `$ORIGIN` is where
+    /// the link is.
+    fn add_needs_of_linked(
+        &mut self,
+        collector: &mut Collector<'_>,
+        library: &Object,
+    ) -> Result<(), ClosureError> {
+        let facts = &library.facts;
+        let lists = [&facts.runpath, &facts.rpath].into_iter().flatten();
+        let mut has_origin = lists.map(|list| list.as_bytes().contains(&b'$'));
+        if !has_origin.any(|has| has) || !self.linked.insert(library.path.clone()) {
+            return Ok(());
+        }
+        if library.path.canonicalize().is_ok_and(|real| real == library.path) {
+            return Ok(());
+        }
+        for name in &facts.needed {
+            self.add_library(collector, name, &[library])?;
+        }
+        Ok(())
     }
 
     /// The library that `name` means to the first of `chain`.
     fn search(&self, name: &OsStr, chain: &[&Object]) -> Option<Found> {
-        let loader = self.loaders.get(&chain.first()?.facts.architecture)?;
+        let program = chain.last().filter(|object| object.interpreter().is_some());
+        let loader = self.loader_of(program.or(chain.first())?)?;
         let probe = |path: &Path| self.probe.facts(path);
         Search { loader, library_path: self.library_path, probe: &probe }.find(name, chain)
     }
@@ -253,22 +309,22 @@ impl<'a> Needs<'a> {
         missing: &[Missing],
     ) -> Result<(), ClosureError> {
         let wanted: BTreeSet<&OsStr> = missing.iter().map(|missing| &*missing.name).collect();
-        let programs: Vec<Object> = self
-            .objects
-            .iter()
-            .filter(|object| interpreter(object).is_some() && object.facts.rpath.is_some())
-            .cloned()
-            .collect();
-        for program in programs {
+        // what has a search path of its own for what it loads, or a loader of its own
+        let is_special = |object: &&Object| {
+            let common = self.common.get(&object.facts.architecture);
+            let own = object.interpreter().is_some_and(|own| common.is_some_and(|c| c != own));
+            object.facts.rpath.is_some() || own
+        };
+        let special: Vec<Object> = self.objects.iter().filter(is_special).cloned().collect();
+        for object in special {
             collector.interrupt.check()?;
-            let Some(loader) = self.loaders.get(&program.facts.architecture) else { continue };
+            let Some(loader) = self.loader_of(&object) else { continue };
             let probe = |path: &Path| self.probe.facts(path);
             let search = Search { loader, library_path: self.library_path, probe: &probe };
-            let found = search.load(program.clone()).objects;
-            for object in found {
-                let name = object.path.file_name().unwrap_or_default().to_owned();
+            for found in search.load(object.clone()).objects {
+                let name = found.path.file_name().unwrap_or_default().to_owned();
                 if wanted.contains(&*name) {
-                    self.pack(collector, &object.path, &name, &program.path)?;
+                    self.pack(collector, &found.path, &name, &object.path)?;
                 }
             }
         }
@@ -281,20 +337,9 @@ fn reason(collector: &Collector<'_>, name: &OsStr, needing: &Path) -> Reason {
     Cause::Library { name: name.to_owned(), user: collector.place(needing) }.into()
 }
 
-/// What loads a program; `None` for a library, even one that names an interpreter so that it can
-/// be run to show its version, as glibc's do.
-fn interpreter(object: &Object) -> Option<&Path> {
-    object.facts.interpreter.as_deref().filter(|_| object.facts.soname.is_none())
-}
-
 /// Whether a file is worth opening: reading a header fetches a whole file on some file systems.
 fn may_be_elf(path: &Path, mode: u16) -> bool {
     mode & 0o111 != 0 || path.file_name().is_some_and(is_library_name)
-}
-
-/// `libz.so.1`, `plugin.so`.
-fn is_library_name(name: &OsStr) -> bool {
-    name.as_bytes().windows(3).any(|window| window == b".so")
 }
 
 /// A sentence for each library that is missing.

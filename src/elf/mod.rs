@@ -2,12 +2,14 @@
 
 mod cache;
 mod constants;
+mod loader;
 mod look;
 mod read;
 #[cfg(test)]
 pub(crate) mod sample;
 mod search;
 mod source;
+mod tokens;
 mod versions;
 
 use std::ffi::OsString;
@@ -19,8 +21,9 @@ use read::{facts_of, open};
 
 pub use cache::LoaderCache;
 pub use constants::{Constants, paths_below};
+pub use loader::Loader;
 pub use look::{Look, Shebang, look, look_at, read};
-pub use search::{Found, Loader, Missing, Object, Process, Search};
+pub use search::{Found, Missing, Object, Process, Search, is_library_name, library_path};
 pub use source::ReadAt;
 pub use versions::NeededVersions;
 
@@ -37,8 +40,10 @@ pub struct ElfFacts {
     pub interpreter: Option<PathBuf>,
     /// Whether it has a dynamic section.
     pub dynamic: bool,
-    /// `DT_NEEDED`, in the file's order.
+    /// `DT_NEEDED` in the file's order, each once, and `DT_FILTER`, whose symbols it has from there.
     pub needed: Vec<OsString>,
+    /// `DT_AUXILIARY`, `DT_AUDIT` and `DT_DEPAUDIT`: loaded where they are found.
+    pub optional: Vec<OsString>,
     /// `DT_SONAME`.
     pub soname: Option<OsString>,
     /// `DT_RPATH` as it stands in the file; without effect where there is a `DT_RUNPATH`.
@@ -51,6 +56,26 @@ pub struct ElfFacts {
     pub needed_versions: Vec<NeededVersions>,
     /// `DT_VERDEF`: versions of symbols that it defines.
     pub defined_versions: Vec<OsString>,
+}
+
+impl ElfFacts {
+    /// Those of a file of `architecture` that says nothing of itself.
+    pub(crate) const fn empty(architecture: Architecture) -> Self {
+        Self {
+            architecture,
+            kind: Kind::Other,
+            interpreter: None,
+            dynamic: false,
+            needed: Vec::new(),
+            optional: Vec::new(),
+            soname: None,
+            rpath: None,
+            runpath: None,
+            no_default_directories: false,
+            needed_versions: Vec::new(),
+            defined_versions: Vec::new(),
+        }
+    }
 }
 
 /// Word size, byte order and instruction set: `ld.so` passes over libraries of another one.

@@ -1,5 +1,6 @@
 //! Reads headers and dynamic section, and nothing else, of an ELF file.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -23,6 +24,21 @@ const MAX_TABLE: u64 = 1 << 20;
 /// Longest interpreter path, and longest string of the dynamic section (`EasyBuild` writes search
 /// paths of several kilobytes).
 const MAX_STRING: u64 = 1 << 20;
+
+/// Libraries that one file may need; what stacks have is a tenth of it.
+const MOST_LIBRARIES: usize = 4096;
+
+/// What of the dynamic section is a name or a list of names.
+const STRINGS: [elf::DynamicTag; 8] = [
+    elf::DT_NEEDED,
+    elf::DT_SONAME,
+    elf::DT_RPATH,
+    elf::DT_RUNPATH,
+    elf::DT_FILTER,
+    elf::DT_AUXILIARY,
+    elf::DT_AUDIT,
+    elf::DT_DEPAUDIT,
+];
 
 /// `DF_1_NODEFLIB` in `DT_FLAGS_1`.
 const NO_DEFAULT_LIBRARIES: u64 = 0x800;
@@ -59,26 +75,16 @@ where
 {
     let header = Elf::parse(data).map_err(|_| ElfError::Malformed("file header"))?;
     let endian = header.endian().map_err(|_| ElfError::Malformed("byte order"))?;
-    let mut facts = ElfFacts {
-        architecture: Architecture {
-            is_64_bit: header.is_class_64(),
-            is_little_endian: header.is_little_endian(),
-            machine: header.e_machine(endian).0,
-        },
-        kind: match header.e_type(endian) {
-            elf::ET_EXEC => Kind::Executable,
-            elf::ET_DYN => Kind::Shared,
-            _ => Kind::Other,
-        },
-        interpreter: None,
-        dynamic: false,
-        needed: Vec::new(),
-        soname: None,
-        rpath: None,
-        runpath: None,
-        no_default_directories: false,
-        needed_versions: Vec::new(),
-        defined_versions: Vec::new(),
+    let architecture = Architecture {
+        is_64_bit: header.is_class_64(),
+        is_little_endian: header.is_little_endian(),
+        machine: header.e_machine(endian).0,
+    };
+    let mut facts = ElfFacts::empty(architecture);
+    facts.kind = match header.e_type(endian) {
+        elf::ET_EXEC => Kind::Executable,
+        elf::ET_DYN => Kind::Shared,
+        _ => Kind::Other,
     };
     // the number of headers is in the header itself unless there are 65535 and more
     if header.e_phnum(endian) == elf::PN_XNUM {
@@ -92,6 +98,10 @@ where
             elf::PT_INTERP if size <= MAX_STRING => {
                 let path = segment.interpreter(endian, data);
                 let path = path.map_err(|_| ElfError::Malformed("interpreter"))?;
+                // the kernel starts nothing of this kind
+                if path.is_some_and(<[u8]>::is_empty) {
+                    return Err(ElfError::Malformed("empty name of an interpreter"));
+                }
                 facts.interpreter = path.map(|path| PathBuf::from(OsStr::from_bytes(path)));
             }
             elf::PT_DYNAMIC if size <= MAX_TABLE => {
@@ -144,17 +154,26 @@ where
         let text = strings.and_then(|strings| string(data, strings.checked_add(at)?));
         text.ok_or(ElfError::Malformed("string table"))
     };
-    for (tag, at) in &entries {
-        if ![elf::DT_NEEDED, elf::DT_SONAME, elf::DT_RPATH, elf::DT_RUNPATH].contains(tag) {
-            continue;
-        }
+    let mut seen = BTreeSet::new();
+    for (tag, at) in entries.iter().filter(|(tag, _)| STRINGS.contains(tag)) {
         let text = text(*at)?;
         match *tag {
-            elf::DT_NEEDED => facts.needed.push(text),
             elf::DT_SONAME => facts.soname = Some(text),
             elf::DT_RPATH => facts.rpath = Some(text),
-            _ => facts.runpath = Some(text),
+            elf::DT_RUNPATH => facts.runpath = Some(text),
+            _ if !seen.insert(text.clone()) => {}
+            elf::DT_NEEDED | elf::DT_FILTER => facts.needed.push(text),
+            elf::DT_AUXILIARY => facts.optional.push(text),
+            // lists
+            _ => {
+                let names = text.as_bytes().split(|&byte| byte == b':');
+                let names = names.filter(|name| !name.is_empty());
+                facts.optional.extend(names.map(|name| OsStr::from_bytes(name).to_owned()));
+            }
         }
+    }
+    if facts.needed.len() > MOST_LIBRARIES {
+        return Err(ElfError::Malformed("more libraries than any program needs"));
     }
     let table = |start, count| -> Result<Option<Table>, ElfError> {
         let (Some(start), Some(records)) = (value(start), value(count)) else { return Ok(None) };

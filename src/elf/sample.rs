@@ -5,6 +5,9 @@
 pub(crate) struct Sample<'a> {
     pub(crate) interpreter: Option<&'a str>,
     pub(crate) needed: &'a [&'a str],
+    pub(crate) filter: Option<&'a str>,
+    pub(crate) auxiliary: Option<&'a str>,
+    pub(crate) audit: Option<&'a str>,
     pub(crate) soname: Option<&'a str>,
     pub(crate) rpath: Option<&'a str>,
     pub(crate) runpath: Option<&'a str>,
@@ -51,7 +54,14 @@ impl Sample<'_> {
     fn dynamic(&self) -> (Vec<u8>, Vec<(u64, u64)>) {
         let mut strings = vec![0];
         let mut entries = Vec::new();
-        let single = [(14, self.soname), (15, self.rpath), (29, self.runpath)];
+        let single = [
+            (0x7fff_ffff, self.filter),
+            (0x7fff_fffd, self.auxiliary),
+            (0x6fff_fefc, self.audit),
+            (14, self.soname),
+            (15, self.rpath),
+            (29, self.runpath),
+        ];
         let single = single.into_iter().filter_map(|(tag, text)| Some((tag, text?)));
         for (tag, text) in self.needed.iter().map(|&name| (1, name)).chain(single) {
             entries.push((tag, u64::try_from(strings.len()).unwrap()));

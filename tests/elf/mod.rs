@@ -83,8 +83,7 @@ fn listed(loader: &Path, file: &Path, library_path: &str) -> Option<Libraries> {
 /// The same by our search; libraries that `ld.so` calls by another name have that of their file.
 fn searched(facts: &Facts, loader: &Loader, file: &Path, library_path: &str) -> Libraries {
     let probe = |path: &Path| facts.of(path);
-    let library_path: Vec<PathBuf> =
-        library_path.split(':').filter(|text| !text.is_empty()).map(PathBuf::from).collect();
+    let library_path = elf::library_path(library_path);
     let search = Search { loader, library_path: &library_path, probe: &probe };
     let program = Object { path: file.to_owned(), facts: facts.of(file).unwrap() };
     let process = search.load(program);
@@ -237,6 +236,79 @@ fn search_paths_of_every_kind_lead_where_the_loader_goes() {
         assert!(found.contains(&leaf(want)), "no program of the test finds {want}'s: {found:?}");
     }
     assert!(found.contains(&None), "one lacks something");
+}
+
+#[test]
+fn what_few_programs_do_leads_where_the_loader_goes_too() {
+    if tool("gcc").is_none() {
+        return;
+    }
+    let env = TestEnv::new();
+    let top = env.root().join("tree");
+    let directories =
+        ["caps/glibc-hwcaps/x86-64-v2", "kind/x86_64", "bin", "aux", "view", "real", "other"];
+    for directory in directories {
+        std::fs::create_dir_all(top.join(directory)).unwrap();
+    }
+    // what the platform is called depends on CPU and glibc
+    for name in ["haswell", "xeon_phi"] {
+        std::os::unix::fs::symlink("x86_64", top.join("kind").join(name)).unwrap();
+    }
+    std::fs::write(top.join("f.c"), "int f(void) { return 1; }\n").unwrap();
+    std::fs::write(top.join("main.c"), "int main(void) { return 0; }\n").unwrap();
+    let shown = top.display();
+    let library = |place: &str, name: &str, flags: &str| {
+        let soname = format!("-Wl,-soname,lib{name}.so");
+        gcc(&top, &format!("-shared -o {place}/lib{name}.so f.c {soname} {flags}"));
+    };
+    library("caps/glibc-hwcaps/x86-64-v2", "caps", "");
+    library("kind/x86_64", "kind", "");
+    library("aux", "helper", "");
+    library("aux", "filtee", "");
+    let auxiliary = "-Wl,--enable-new-dtags -Wl,-rpath,$ORIGIN/../aux";
+    library("bin", "auxiliary", &format!("{auxiliary} -Wl,-f,libhelper.so"));
+    library("bin", "filter", &format!("{auxiliary} -Wl,-F,libfiltee.so"));
+    // a view: a library by a link, and what it needs beside the link
+    library("other", "beside", "");
+    let origin = "-Wl,--no-as-needed -Wl,--enable-new-dtags -Wl,-rpath,$ORIGIN";
+    library("real", "linked", &format!("-Lother -lbeside {origin}"));
+    std::os::unix::fs::symlink("../real/liblinked.so", top.join("view/liblinked.so")).unwrap();
+    std::fs::rename(top.join("other/libbeside.so"), top.join("view/libbeside.so")).unwrap();
+    library("other", "environment", "");
+    let mut programs = Vec::new();
+    for (name, places, flags) in [
+        ("caps", "caps/glibc-hwcaps/x86-64-v2", "$ORIGIN/../caps"),
+        ("kind", "kind/x86_64", "$ORIGIN/../kind/$PLATFORM"),
+        ("auxiliary", "bin", "$ORIGIN"),
+        ("filter", "bin", "$ORIGIN"),
+        ("linked", "view", "$ORIGIN/../view"),
+        ("environment", "other", "$ORIGIN/gone"),
+    ] {
+        let flags = format!("-Wl,--enable-new-dtags -Wl,-rpath,{flags} -Wl,-rpath-link,view:aux");
+        let flags = format!("{flags} -Wl,--no-as-needed -Wl,--allow-shlib-undefined");
+        gcc(&top, &format!("-o bin/{name} main.c {flags} -L{places} -l{name}"));
+        programs.push(top.join("bin").join(name));
+    }
+    let facts = Facts::default();
+    let interpreter = facts.of(&programs[0]).unwrap().interpreter.clone().unwrap();
+    let loader = loader(&interpreter);
+    let environments =
+        [String::new(), format!("{shown}/none;$ORIGIN/../other"), format!("{shown}/other;:rel")];
+    let mut missing = BTreeSet::new();
+    for program in &programs {
+        for library_path in &environments {
+            let theirs = listed(&interpreter, program, library_path).unwrap();
+            let ours = searched(&facts, &loader, program, library_path);
+            let why = format!("{} with {library_path:?}", program.display());
+            assert_eq!(outcome(&ours), outcome(&theirs), "{why}");
+            missing.extend(outcome(&theirs).1.into_iter().map(str::to_owned));
+        }
+    }
+    assert_eq!(
+        missing.into_iter().collect::<Vec<_>>(),
+        ["libenvironment.so"],
+        "only without a path"
+    );
 }
 
 #[test]

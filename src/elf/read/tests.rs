@@ -12,7 +12,10 @@ fn read_bytes(bytes: &[u8]) -> Result<ElfFacts, ElfError> {
 
 const FULL: Sample = Sample {
     interpreter: Some("/lib64/ld-linux-x86-64.so.2"),
-    needed: &["liba.so.1", "libb.so.2"],
+    needed: &["liba.so.1", "libb.so.2", "liba.so.1"],
+    filter: None,
+    auxiliary: Some("libhelper.so"),
+    audit: Some("libwatch.so:libwatch2.so"),
     soname: Some("libself.so.3"),
     rpath: Some("/r:/s"),
     runpath: Some("$ORIGIN/../lib"),
@@ -35,6 +38,7 @@ fn every_class_and_byte_order_is_read() {
             interpreter: Some("/lib64/ld-linux-x86-64.so.2".into()),
             dynamic: true,
             needed: vec!["liba.so.1".into(), "libb.so.2".into()],
+            optional: vec!["libhelper.so".into(), "libwatch.so".into(), "libwatch2.so".into()],
             soname: Some("libself.so.3".into()),
             rpath: Some("/r:/s".into()),
             runpath: Some("$ORIGIN/../lib".into()),
@@ -44,6 +48,18 @@ fn every_class_and_byte_order_is_read() {
         };
         assert_eq!(facts, want, "32-bit: {is_32_bit}, big-endian: {is_big_endian}");
     }
+}
+
+#[test]
+fn what_filters_another_library_needs_it() {
+    let facts = read_bytes(&Sample { filter: Some("libreal.so"), ..FULL }.bytes()).unwrap();
+    assert_eq!(facts.needed, ["liba.so.1", "libb.so.2", "libreal.so"]);
+}
+
+#[test]
+fn a_program_without_the_name_of_its_interpreter_is_damaged() {
+    let error = read_bytes(&Sample { interpreter: Some(""), ..FULL }.bytes()).unwrap_err();
+    assert!(matches!(error, ElfError::Malformed(_)), "{error:?}");
 }
 
 #[test]

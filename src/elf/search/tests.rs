@@ -15,6 +15,7 @@ fn facts(needed: &[&str]) -> ElfFacts {
         interpreter: None,
         dynamic: true,
         needed: needed.iter().map(OsString::from).collect(),
+        optional: Vec::new(),
         soname: None,
         rpath: None,
         runpath: None,
@@ -173,4 +174,36 @@ fn a_name_with_a_slash_is_a_path() {
         .and(&["/a/l.so", "/b/l.so"]);
     let (loaded, missing) = machine.load(&loader(), "/bin/program");
     assert_eq!((loaded, missing), (vec!["/a/l.so".to_owned()], vec!["b/l.so".to_owned()]));
+}
+
+#[test]
+fn the_loader_of_musl_is_its_own_c_library_and_looks_in_its_own_order() {
+    let interpreter = Path::new("/lib/ld-musl-x86_64.so.1");
+    let loader = Loader::new(interpreter, &|path| {
+        (path == Path::new("/etc/ld-musl-x86_64.path")).then(|| b"/m/lib\n/n/lib:rel".to_vec())
+    });
+    assert_eq!(loader.directories(), [Path::new("/m/lib"), Path::new("/n/lib")]);
+    let program = ElfFacts { runpath: Some("/own".into()), ..facts(&["libc.so", "a.so"]) };
+    let machine = Machine::default()
+        .with("/bin/program", program)
+        .with("/own/a.so", facts(&["b.so", "libm.so.6", "d.so"]))
+        // inherited, although it is a RUNPATH; the environment comes before it
+        .and(&["/own/b.so", "/env/d.so", "/own/d.so", "/lib/ld-musl-x86_64.so.1"]);
+    let (found, missing) = machine.load(&loader, "/bin/program");
+    let want = ["/lib/ld-musl-x86_64.so.1", "/own/a.so", "/own/b.so", "/env/d.so"];
+    assert_eq!((found, missing), (want.map(str::to_owned).to_vec(), vec![]));
+    let conventional = Loader::new(interpreter, &|_| None);
+    let want = ["/lib", "/usr/local/lib", "/usr/lib"];
+    assert_eq!(conventional.directories(), want.map(Path::new));
+}
+
+#[test]
+fn no_search_path_is_so_long_that_it_never_ends() {
+    let long: Vec<_> = (0..100_000).map(|at| format!("/d{at}")).collect();
+    let needed: Vec<_> = (0..20).map(|at| format!("l{at}.so")).collect();
+    let needed: Vec<_> = needed.iter().map(String::as_str).collect();
+    let program = ElfFacts { rpath: Some(long.join(":").into()), ..facts(&needed) };
+    let machine = Machine::default().with("/bin/program", program).and(&["/d9/l0.so"]);
+    let (loaded, missing) = machine.load(&loader(), "/bin/program");
+    assert_eq!((loaded, missing.len()), (vec!["/d9/l0.so".to_owned()], 19));
 }
