@@ -186,12 +186,22 @@ impl<'a, 's> Image<'a, 's> {
         lacks
     }
 
+    fn search_with<'b>(
+        &'b self,
+        loader: &'b Loader,
+        probe: &'b dyn Fn(&Path) -> Option<Arc<ElfFacts>>,
+        has_directory: &'b dyn Fn(&Path) -> bool,
+    ) -> Search<'b> {
+        Search { loader, library_path: &self.library_path, probe, has_directory }
+    }
+
     /// Whether any program, whose own search path is not asked, finds the library `name`.
     pub(super) fn finds(&self, name: &OsStr) -> bool {
         let probe = |path: &Path| self.view.elf(path);
         self.common.iter().any(|(architecture, interpreter)| {
             let Some(loader) = self.loaders.get(interpreter) else { return false };
-            let search = Search { loader, library_path: &self.library_path, probe: &probe };
+            let has_directory = |path: &Path| self.view.may_have(path);
+            let search = self.search_with(loader, &probe, &has_directory);
             search.find(name, &[&Object::nameless(*architecture)]).is_some()
         })
     }
@@ -319,7 +329,8 @@ impl<'a, 's> Image<'a, 's> {
             }
             found
         };
-        let search = Search { loader, library_path: &self.library_path, probe: &probe };
+        let has_directory = |path: &Path| self.view.may_have(path);
+        let search = self.search_with(loader, &probe, &has_directory);
         let process = search.load(program.clone());
         (process, lost.into_inner())
     }
@@ -348,8 +359,7 @@ impl<'a, 's> Image<'a, 's> {
         }
         let tried = self.tried(loader, process, program, missing);
         self.excluded(&tried, missing).unwrap_or_else(|| {
-            let of_cpu = |path: &&PathBuf| path.iter().any(|part| part == "glibc-hwcaps");
-            let places = tried.iter().filter(|path| !of_cpu(path)).count();
+            let places = tried.len();
             let what = format!("the library `{name}` is in none of the {places} places searched");
             finding(Severity::Error, what, MEND_MISSING)
         })
@@ -368,7 +378,7 @@ impl<'a, 's> Image<'a, 's> {
             tried.borrow_mut().insert(path.to_owned());
             None
         };
-        let search = Search { loader, library_path: &self.library_path, probe: &probe };
+        let search = self.search_with(loader, &probe, &|path| !path.ends_with("glibc-hwcaps"));
         let object = process.objects.iter().find(|object| object.path == missing.object);
         let chain: Vec<&Object> = object.into_iter().chain([program]).collect();
         let none = search.find(&missing.name, &chain);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -110,6 +111,24 @@ impl<'a> View<'a> {
         let mut known = self.directories.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(path.into(), found);
         found
+    }
+
+    /// Whether anything is, or was before the image lost it, in a directory at `path`, links
+    /// followed.
+    pub(super) fn may_have(&self, path: &Path) -> bool {
+        if self.directory(path).is_some() {
+            return true;
+        }
+        if self.subject.lost.is_empty() {
+            return false;
+        }
+        let Some(end) = self.subject.rootfs.leads_out_to(path.as_os_str().as_bytes()) else {
+            return false;
+        };
+        let end = end.as_path();
+        let below =
+            self.subject.lost.range::<Path, _>((Bound::Included(end), Bound::Unbounded)).next();
+        below.is_some_and(|below| below.starts_with(end)) || self.lost(path).is_some()
     }
 
     /// Where what is at `path` is, if `..` in it says so in a roundabout way.

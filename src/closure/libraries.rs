@@ -251,7 +251,16 @@ impl<'a> Needs<'a> {
         let program = chain.last().filter(|object| object.interpreter().is_some());
         let loader = self.loader_of(program.or(chain.first())?)?;
         let probe = |path: &Path| self.probe.facts(path);
-        Search { loader, library_path: self.library_path, probe: &probe }.find(name, chain)
+        self.search_with(loader, &probe, &|path| self.probe.has_directory(path)).find(name, chain)
+    }
+
+    fn search_with<'s>(
+        &'s self,
+        loader: &'s Loader,
+        probe: &'s dyn Fn(&Path) -> Facts,
+        has_directory: &'s dyn Fn(&Path) -> bool,
+    ) -> Search<'s> {
+        Search { loader, library_path: self.library_path, probe, has_directory }
     }
 
     /// Adds the file at `path` unless it is in the image; notes it as missing if it must not be.
@@ -320,7 +329,8 @@ impl<'a> Needs<'a> {
             collector.interrupt.check()?;
             let Some(loader) = self.loader_of(&object) else { continue };
             let probe = |path: &Path| self.probe.facts(path);
-            let search = Search { loader, library_path: self.library_path, probe: &probe };
+            let has_directory = |path: &Path| self.probe.has_directory(path);
+            let search = self.search_with(loader, &probe, &has_directory);
             for found in search.load(object.clone()).objects {
                 let name = found.path.file_name().unwrap_or_default().to_owned();
                 if wanted.contains(&*name) {

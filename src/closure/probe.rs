@@ -15,6 +15,8 @@ use crate::elf::{self, Look};
 pub(super) struct Probe {
     /// By the text of the path, which compares faster than the path.
     known: RefCell<BTreeMap<OsString, Look>>,
+    /// Whether directories are there, by the text of their paths.
+    directories: RefCell<BTreeMap<OsString, bool>>,
     /// Directories whose files an image never has.
     absent: Vec<PathBuf>,
 }
@@ -22,7 +24,7 @@ pub(super) struct Probe {
 impl Probe {
     /// A probe to which nothing below `absent` exists.
     pub(super) fn new(absent: Vec<PathBuf>) -> Self {
-        Self { known: RefCell::default(), absent }
+        Self { known: RefCell::default(), directories: RefCell::default(), absent }
     }
 
     /// Facts of the file at `path`, links followed; `None` if it is none that can be loaded.
@@ -35,6 +37,16 @@ impl Probe {
         let facts = look.elf().cloned();
         self.known.borrow_mut().insert(path.into(), look);
         facts
+    }
+
+    /// Whether there is a directory at `path`, links followed.
+    pub(super) fn has_directory(&self, path: &Path) -> bool {
+        if let Some(known) = self.directories.borrow().get(path.as_os_str()) {
+            return *known;
+        }
+        let found = path.is_dir();
+        self.directories.borrow_mut().insert(path.into(), found);
+        found
     }
 
     /// Facts of the files at `paths`, many at a time.

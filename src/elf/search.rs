@@ -74,6 +74,8 @@ pub struct Search<'a> {
     pub library_path: &'a [PathBuf],
     /// Facts of the file at a path, links followed; `None` if there is no ELF file.
     pub probe: &'a dyn Fn(&Path) -> Option<Arc<ElfFacts>>,
+    /// Whether there is a directory at a path, links followed; the search passes over others.
+    pub has_directory: &'a dyn Fn(&Path) -> bool,
 }
 
 impl Object {
@@ -205,6 +207,7 @@ impl Search<'_> {
         let mut seen = BTreeSet::new();
         directories.retain(|path| path.is_absolute() && seen.insert(path.clone().into_os_string()));
         directories.truncate(MOST_DIRECTORIES);
+        directories.retain(|path| (self.has_directory)(path));
         directories
     }
 
@@ -224,7 +227,7 @@ impl Search<'_> {
     fn accept(&self, path: &Path, architecture: Architecture) -> Option<Found> {
         let facts = self.fitting(path, architecture)?;
         let (directory, name) = (path.parent()?, path.file_name()?);
-        let variants = variants(directory, name);
+        let variants = self.variants(directory, name);
         let variants = variants.filter(|path| self.fitting(path, architecture).is_some());
         let variants = variants.collect();
         Some(Found { object: Object { path: path.to_owned(), facts }, variants })
@@ -232,6 +235,14 @@ impl Search<'_> {
 
     fn fitting(&self, path: &Path, architecture: Architecture) -> Option<Arc<ElfFacts>> {
         (self.probe)(path).filter(|facts| facts.architecture == architecture && facts.dynamic)
+    }
+
+    /// Where `directory` may have builds of the library `name` for some CPUs, the newest first.
+    fn variants(&self, directory: &Path, name: &OsStr) -> impl Iterator<Item = PathBuf> {
+        let hwcaps = directory.join("glibc-hwcaps");
+        let is_there = (self.has_directory)(&hwcaps);
+        let variants = if is_there { &HARDWARE_VARIANTS[..] } else { &[] };
+        variants.iter().map(move |variant| hwcaps.join(variant).join(name))
     }
 
     /// The library `name` where `directory` has it for some CPUs only: for the oldest of them, with
@@ -246,7 +257,7 @@ impl Search<'_> {
             let facts = self.fitting(&path, architecture)?;
             Some(Object { path, facts })
         };
-        let mut found: Vec<Object> = variants(directory, name).filter_map(fitting).collect();
+        let mut found: Vec<Object> = self.variants(directory, name).filter_map(fitting).collect();
         let object = found.pop()?;
         Some(Found { object, variants: found.into_iter().map(|newer| newer.path).collect() })
     }
@@ -302,12 +313,6 @@ impl Search<'_> {
         out.extend_from_slice(rest);
         Some((PathBuf::from(OsString::from_vec(out)), uses_platform))
     }
-}
-
-/// Where `directory` may have builds of the library `name` for some CPUs, the newest first.
-fn variants(directory: &Path, name: &OsStr) -> impl Iterator<Item = PathBuf> {
-    let hwcaps = directory.join("glibc-hwcaps");
-    HARDWARE_VARIANTS.iter().map(move |variant| hwcaps.join(variant).join(name))
 }
 
 /// The object of index `at`, what loaded it, and so on up to the program.

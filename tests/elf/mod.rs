@@ -84,7 +84,8 @@ fn listed(loader: &Path, file: &Path, library_path: &str) -> Option<Libraries> {
 fn searched(facts: &Facts, loader: &Loader, file: &Path, library_path: &str) -> Libraries {
     let probe = |path: &Path| facts.of(path);
     let library_path = elf::library_path(library_path);
-    let search = Search { loader, library_path: &library_path, probe: &probe };
+    let (library_path, has_directory) = (&library_path, &|path: &Path| path.is_dir());
+    let search = Search { loader, library_path, probe: &probe, has_directory };
     let program = Object { path: file.to_owned(), facts: facts.of(file).unwrap() };
     let process = search.load(program);
     let mut libraries = Libraries::new();

@@ -38,7 +38,10 @@ impl Machine {
     /// What `program` loads and lacks, with `LD_LIBRARY_PATH=/env`.
     fn load(&self, loader: &Loader, program: &str) -> (Vec<String>, Vec<String>) {
         let probe = |path: &Path| self.0.get(path).cloned();
-        let search = Search { loader, library_path: &["/env".into()], probe: &probe };
+        let has_directory =
+            |at: &Path| self.0.keys().any(|path| path.starts_with(at) || at.ends_with(".."));
+        let library_path = &["/env".into()];
+        let search = Search { loader, library_path, probe: &probe, has_directory: &has_directory };
         let program = PathBuf::from(program);
         let facts = self.0[&program].clone();
         let process = search.load(Object { path: program, facts });

@@ -13,7 +13,8 @@ fuzz_target!(|data: &[u8]| {
     // It is its own library, whatever it asks for.
     let loader = Loader::new(Path::new("/lib/ld.so"), &|_| Some(data.to_vec()));
     let probe = |_: &Path| Some(Arc::clone(&facts));
-    let search = Search { loader: &loader, library_path: &["/env".into()], probe: &probe };
+    let (library_path, has_directory) = (&["/env".into()], &|_: &std::path::Path| true);
+    let search = Search { loader: &loader, library_path, probe: &probe, has_directory };
     let process = search.load(Object { path: "/bin/x".into(), facts: Arc::clone(&facts) });
     assert!(process.objects.len() <= facts.needed.len() + 1, "each name is loaded once");
 });
