@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::base::Escaped;
 use crate::stack::Source;
 
 /// A part of an image that has a licence of its own.
@@ -54,24 +55,26 @@ pub fn readme(components: &[Component]) -> String {
     );
     for component in components {
         // writing to a String cannot fail
-        let _ = write!(text, "\n{} {}\n", component.kind, component.name);
+        // names of files and texts of easyconfigs are read at a terminal
+        let _ = write!(text, "\n{} {}\n", component.kind, Escaped(&component.name));
         let stated = |value: &Option<String>| value.clone().unwrap_or("not stated".to_owned());
         for (what, value) in [
             ("version", stated(&component.version)),
             ("licence", stated(&component.license)),
             ("homepage", stated(&component.homepage)),
         ] {
-            let _ = writeln!(text, "    {what:<9} {value}");
+            let _ = writeln!(text, "    {what:<9} {}", Escaped(&value));
         }
         if component.sources.is_empty() {
             text.push_str("    source    not stated\n");
         }
         for source in &component.sources {
             let checksum = source.checksum.as_deref().unwrap_or("checksum not stated");
-            let _ = writeln!(text, "    source    {}\n              {checksum}", source.address);
+            let (address, checksum) = (Escaped(&source.address), Escaped(checksum));
+            let _ = writeln!(text, "    source    {address}\n              {checksum}");
         }
         for file in component.license_files.iter().take(SHOWN) {
-            let _ = writeln!(text, "    file      {file}");
+            let _ = writeln!(text, "    file      {}", Escaped(file));
         }
         if component.license_files.len() > SHOWN {
             let _ = writeln!(text, "    and {} more files", component.license_files.len() - SHOWN);
@@ -113,5 +116,22 @@ mod tests {
         let index: serde_json::Value = serde_json::from_str(&index(&components)).unwrap();
         assert_eq!(index["components"][0]["sources"][0]["checksum"], "sha256:ab");
         assert!(index["components"][1]["license"].is_null());
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_written_for_people() {
+        let bad = "a\u{1b}[31m\u{202e}\nb".to_owned();
+        let component = Component {
+            kind: "module",
+            name: bad.clone(),
+            version: Some(bad.clone()),
+            license: Some(bad.clone()),
+            homepage: Some(bad.clone()),
+            sources: vec![Source { address: bad.clone(), checksum: Some(bad.clone()) }],
+            license_files: vec![bad],
+        };
+        let text = readme(&[component]);
+        assert_eq!(text.matches("a\\u{1b}[31m\\u{202e}\\nb").count(), 7, "{text}");
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text}");
     }
 }

@@ -109,6 +109,13 @@ pub(super) struct Talk {
     pub(super) progress: When,
 }
 
+impl Talk {
+    /// Whether everything of a kind is to be named, and not only the first ones.
+    pub(super) const fn names_all(&self) -> bool {
+        self.verbose || self.json
+    }
+}
+
 /// When to do something that only a terminal likes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum When {

@@ -8,7 +8,7 @@ use super::diagnose::Failure;
 use crate::base::Escaped;
 use crate::base::fs::PathContext as _;
 use crate::environment::Variables;
-use crate::gate::{Software, Table};
+use crate::gate::{Allowed, Software, Table};
 use crate::image::Compression;
 
 /// Settings that flags and variables override.
@@ -72,20 +72,26 @@ impl Config {
     }
 
     fn from_directory(directory: &Path) -> anyhow::Result<Self> {
-        let mut config: Self = from_file(&directory.join("config.toml"))?;
+        let path = directory.join("config.toml");
+        let mut config: Self = from_file(&path)?;
+        let rows = Table { software: config.restricted.clone() };
+        let mut mistakes: Vec<_> =
+            rows.mistakes().into_iter().map(|mistake| format!("`restricted`, {mistake}")).collect();
+        mistakes.extend(Allowed::mistakes(&config.allow_restricted));
+        end_at(&path, &mistakes)?;
         let path = directory.join("restricted.toml");
         let table: Table = from_file(&path)?;
+        end_at(&path, &table.mistakes())?;
         config.restricted.extend(table.software);
-        let rows = Table { software: config.restricted.clone() };
-        if let Some(mistake) = rows.mistakes().first() {
-            let directory = Escaped(&directory.to_string_lossy()).to_string();
-            return Err(Failure::Usage(format!(
-                "in the configuration of `{directory}`: {mistake}"
-            ))
-            .into());
-        }
         Ok(config)
     }
+}
+
+/// The first of the mistakes in a file, if there is one.
+fn end_at(path: &Path, mistakes: &[String]) -> Result<(), Failure> {
+    let Some(mistake) = mistakes.first() else { return Ok(()) };
+    let path = path.to_string_lossy();
+    Err(Failure::Usage(format!("in the configuration file `{}`, {mistake}", Escaped(&path))))
 }
 
 fn from_file<T: Default + serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {

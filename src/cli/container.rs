@@ -184,7 +184,7 @@ pub(super) fn gather(
         closure.omissions.len(),
         closure.bind_points.len()
     );
-    let mut warnings = warnings(context, &mut frozen, &closure);
+    let mut warnings = warnings(context, words, asked, &mut frozen, &closure);
     warnings.extend(bytecode::warning(&closure.rootfs, asked.epoch));
     Ok(Gathered { frozen, foundation, closure, warnings })
 }
@@ -215,7 +215,8 @@ pub(super) fn prepare(
     let Gathered { frozen, foundation, mut closure, mut warnings } = gathered;
     let (looks, slim) = (std::mem::take(&mut closure.looks), closure.slim.clone());
     let assembled = put_together(context, words, &frozen, closure, foundation.as_ref(), asked)?;
-    warnings.extend(privacy::warnings(context, &assembled, &frozen.stack, &warnings)?);
+    let all = words.talk.names_all();
+    warnings.extend(privacy::warnings(context, &assembled, &frozen, &warnings, all)?);
     let findings =
         proof::find(&assembled, (&looks, foundation.as_ref()), terminal, &context.interrupt)?;
     Ok(Prepared { frozen, foundation, assembled, slim, warnings, findings })
@@ -298,12 +299,18 @@ fn resolve(
         slim: slim.then_some(&frozen.variables),
     };
     let mut closure = closure::resolve(&request, terminal, &context.interrupt)?;
-    asked.licences.check_files(&closure)?;
+    asked.licences.check_files(frozen, &closure)?;
     closure.restricted = judgement.restricted;
     Ok(closure)
 }
 
-fn warnings(context: &Context, frozen: &mut Frozen, closure: &Closure) -> Vec<String> {
+fn warnings(
+    context: &Context,
+    words: &Container,
+    asked: &Asked,
+    frozen: &mut Frozen,
+    closure: &Closure,
+) -> Vec<String> {
     let mut warnings = std::mem::take(&mut frozen.warnings);
     warnings.extend(
         context
@@ -320,7 +327,8 @@ fn warnings(context: &Context, frozen: &mut Frozen, closure: &Closure) -> Vec<St
             .map(ToString::to_string),
     );
     warnings.extend(closure.warnings.iter().cloned());
-    warnings.extend(gate::warnings(frozen, closure));
+    let all = words.talk.names_all();
+    warnings.extend(gate::warnings(&asked.licences, frozen, closure, all));
     if let Some(home) = context.environment.get("HOME") {
         warnings.extend(super::personal::warnings(frozen, Path::new(home), &closure.rootfs));
     }

@@ -13,6 +13,7 @@ use super::wish::{Wish, options};
 use crate::base::Escaped;
 use crate::environment::fidelity;
 use crate::environment::{Variables, leak};
+use crate::gate;
 use crate::modulefile::{Evaluation, EvaluationError, Limits, Options, Pin, Request};
 use crate::session::foreign;
 use crate::session::{Collection, Session, SessionModule};
@@ -450,8 +451,11 @@ impl Freezer<'_> {
             }
         }
         let session = &self.session.environment;
-        frozen.differences =
+        let differences =
             fidelity::compare(session, &evaluated, &frozen.evaluation.changes, &known);
+        let differences = differences.into_iter();
+        frozen.differences =
+            differences.map(|difference| difference.hidden(gate::looks_secret)).collect();
         for list in ["PATH", "LD_LIBRARY_PATH"] {
             known.extend(
                 elements_of(&frozen.evaluation.changes, list).into_iter().map(str::to_owned),

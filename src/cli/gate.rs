@@ -9,8 +9,9 @@ use super::proof;
 use super::terminal::Terminal;
 use crate::audit::{Finding, Severity};
 use crate::base::Escaped;
-use crate::closure::{Closure, Handling, Restricted};
-use crate::gate::{self, Allowed, Judgement, Table};
+use crate::closure::{Cause, Closure, Handling, Restricted};
+use crate::gate::{self, Allowed, Candidate, Judgement, Table};
+use crate::modulefile::LoadedModule;
 
 /// The table of restricted software, and what of it may be packed.
 pub(super) struct Licences {
@@ -33,29 +34,66 @@ impl Licences {
     /// # Errors
     /// [`Failure::Restricted`] if one may not be packed.
     pub(super) fn judge(&self, frozen: &Frozen) -> Result<Judgement, Failure> {
-        let modules = frozen.evaluation.modules.iter();
-        let names = modules.map(|module| (&*module.short_name, &*module.full_name));
-        let judgement = self.table.judge(names, &self.allowed);
+        let judgement = self.table.judge(&candidates(frozen), &self.allowed);
         let refused: Vec<_> = judgement.refused().map(phrase).collect();
         if refused.is_empty() { Ok(judgement) } else { Err(Failure::Restricted(refused)) }
     }
 
-    /// Whether files that no loaded module brings belong to software that may not be handed on: a
-    /// library found by an `RPATH`, say.
+    /// Whether files that no module of it brings belong to software that may not be handed on: a
+    /// library found by an `RPATH`, say, or a directory that a module of another name brings.
     ///
     /// # Errors
     /// [`Failure::Restricted`].
-    pub(super) fn check_files(&self, closure: &Closure) -> Result<(), Failure> {
-        let found = gate::reached_files(&closure.rootfs, &self.table, &self.allowed);
-        let phrase = |one: &gate::Reached| {
-            let (path, reason) = (one.path.to_string_lossy(), Escaped(&one.software.reason));
-            format!("`{}`, which a packed file needs: {reason}", Escaped(&path))
-        };
+    pub(super) fn check_files(&self, frozen: &Frozen, closure: &Closure) -> Result<(), Failure> {
+        let candidates = candidates(frozen);
+        let found = gate::reached_files(&closure.rootfs, &self.table, &self.allowed, &candidates);
         if found.is_empty() {
             return Ok(());
         }
-        Err(Failure::Restricted(found.iter().map(phrase).collect()))
+        Err(Failure::Restricted(found.iter().map(reached).collect()))
     }
+}
+
+/// A file and why it may not leave.
+fn reached(one: &gate::Reached<'_>) -> String {
+    let (path, software) = (one.path.to_string_lossy(), one.software);
+    let why = match &one.cause {
+        Cause::Module(name) => format!("which the module {} brings", Escaped(name)),
+        Cause::Include(asked) => {
+            format!("which --include `{}` brings", Escaped(&asked.to_string_lossy()))
+        }
+        Cause::Environment(name) => format!("which the variable {} names", Escaped(name)),
+        _ => "which a packed file needs".to_owned(),
+    };
+    let (name, reason) = (Escaped(&software.name), Escaped(&software.reason));
+    let source = match &*software.source {
+        "" => String::new(),
+        source => format!(" ({})", Escaped(source)),
+    };
+    format!("`{}`, {why}, lies in a directory of {name}: {reason}{source}", Escaped(&path))
+}
+
+/// The modules as the table is asked about them.
+fn candidates(frozen: &Frozen) -> Vec<Candidate<'_>> {
+    let files = frozen.module_files();
+    let evidence = |module: &LoadedModule| {
+        let text = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
+        let mut texts = vec![text(&module.file)];
+        if let Some(files) = files.iter().find(|files| files.full_name == module.full_name) {
+            texts.extend(files.easybuild_roots.iter().chain(&files.named).map(text));
+        }
+        texts.extend(module.whatis.iter().cloned());
+        texts.extend(module.help.clone());
+        texts
+    };
+    let modules = frozen.evaluation.modules.iter();
+    modules
+        .map(|module| Candidate {
+            short_name: &module.short_name,
+            full_name: &module.full_name,
+            evidence: evidence(module),
+        })
+        .collect()
 }
 
 /// A module and why it may not leave.
@@ -82,9 +120,15 @@ pub(super) fn line(row: &Restricted) -> String {
     }
 }
 
-/// What else should be looked at before the image is handed on.
-pub(super) fn warnings(frozen: &Frozen, closure: &Closure) -> Vec<String> {
-    let mut warnings = gate::access_warnings(&closure.closed);
+/// What else should be looked at before the image is handed on; `all` names every file.
+pub(super) fn warnings(
+    licences: &Licences,
+    frozen: &Frozen,
+    closure: &Closure,
+    all: bool,
+) -> Vec<String> {
+    let mut warnings = licences.table.judge(&candidates(frozen), &licences.allowed).doubts;
+    warnings.extend(gate::access_warnings(&closure.closed, all));
     let keys = closure.omissions.iter().filter(|omission| omission.reason == "licence key");
     warnings.extend(keys.map(|omission| {
         let path = omission.path.to_string_lossy();

@@ -1,18 +1,23 @@
 //! What the image would tell of the person who exports, and of the place.
 
+use std::io::Read as _;
+use std::time::Instant;
+
 use super::context::Context;
+use super::frozen::Frozen;
 use crate::assemble::Assembled;
 use crate::gate::{self, LONGEST, Person, Scanner, Search, Seen};
 use crate::rootfs::{Content, FileId};
 use crate::stack::Stack;
 
 /// A sentence for each thing that the user may not want to hand on and that none of the warnings
-/// `before` names.
+/// `before` names; `all` names every place.
 pub(super) fn warnings(
     context: &Context,
     assembled: &Assembled,
-    stack: &Stack,
+    frozen: &Frozen,
     before: &[String],
+    all: bool,
 ) -> anyhow::Result<Vec<String>> {
     let get = |name: &str| context.environment.get(name).map(String::as_str);
     let person = Person::new(get("HOME"), get("USER").or(get("LOGNAME")), &hosts());
@@ -26,29 +31,37 @@ pub(super) fn warnings(
     let rootfs = &assembled.rootfs;
     let bytes = |id: FileId| match &rootfs.file(id).content {
         Content::Host(path) => {
-            let bytes = std::fs::read(path).ok()?;
-            (bytes.len() as u64 <= LONGEST).then_some(bytes)
+            let mut bytes = Vec::new();
+            std::fs::File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+            Some(bytes)
         }
         Content::Bytes(bytes) => Some(bytes.clone()),
         Content::Part(_) | Content::Kept | Content::Late => None,
     };
     let search = Search {
         rootfs,
-        published: match stack {
+        published: match &frozen.stack {
             Stack::Eessi(eessi) => Some(&eessi.repository),
             Stack::Site => None,
         },
         scanner: &scanner,
         given: &given,
+        variables: &frozen.variables,
         bytes: &bytes,
         interrupt: &context.interrupt,
     };
-    let mut leaks = search.leaks()?;
-    leaks.retain(|leak| match &leak.sighting.seen {
+    let started = Instant::now();
+    let mut found = search.leaks()?;
+    log::debug!(
+        "privacy: {} sightings, {:.3} s",
+        found.leaks.len(),
+        started.elapsed().as_secs_f64()
+    );
+    found.leaks.retain(|leak| match &leak.sighting.seen {
         Seen::Home(path) => !before.iter().any(|warning| warning.contains(path.as_str())),
         _ => true,
     });
-    Ok(gate::sentences(&leaks))
+    Ok(gate::sentences(&found, all))
 }
 
 /// The machine's name, the short one and those that its own file gives it.

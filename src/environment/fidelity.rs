@@ -47,6 +47,31 @@ pub enum Difference {
         /// The variable.
         variable: String,
     },
+    /// Something else than the modules give, of which nothing may be shown.
+    Hidden {
+        /// The variable.
+        variable: String,
+    },
+}
+
+impl Difference {
+    /// The same without its values where `is_secret`, asked with the variable's name and each value.
+    #[must_use]
+    pub fn hidden(self, is_secret: impl Fn(&str, &str) -> bool) -> Self {
+        let (variable, values) = match &self {
+            Self::Value { variable, session, evaluated } => {
+                (variable, vec![session.as_deref().unwrap_or_default(), evaluated])
+            }
+            Self::Missing { variable, element, .. } | Self::Extra { variable, element } => {
+                (variable, vec![element.as_str()])
+            }
+            Self::Unset { .. } | Self::Order { .. } | Self::Hidden { .. } => return self,
+        };
+        if values.into_iter().any(|value| is_secret(variable, value)) {
+            return Self::Hidden { variable: variable.clone() };
+        }
+        self
+    }
 }
 
 impl fmt::Display for Difference {
@@ -82,6 +107,11 @@ impl fmt::Display for Difference {
                 "{} holds `{}` in this session, which no module adds; the image does not have it",
                 Escaped(variable),
                 Escaped(element)
+            ),
+            Self::Hidden { variable } => write!(
+                f,
+                "{} has another value in this session than the modules give it (not shown: it looks secret); the image has the modules'",
+                Escaped(variable)
             ),
             Self::Order { variable } => write!(
                 f,
@@ -321,5 +351,33 @@ mod tests {
                 "X holds `/zz` in this session, which no module adds; the image does not have it",
             ]
         );
+    }
+
+    #[test]
+    fn what_looks_secret_is_not_told() {
+        let variable = "DB_PASSWORD".to_owned();
+        let value = |text: &str| text.to_owned();
+        for difference in [
+            Difference::Value {
+                variable: variable.clone(),
+                session: Some(value("live77")),
+                evaluated: value("old66"),
+            },
+            Difference::Value {
+                variable: variable.clone(),
+                session: None,
+                evaluated: value("old66"),
+            },
+            Difference::Extra { variable: variable.clone(), element: value("live77") },
+        ] {
+            let kept = difference.clone().hidden(|_, value| value == "other");
+            assert_eq!(kept, difference);
+            let hidden = difference.hidden(|name, _| name == "DB_PASSWORD");
+            let json = serde_json::to_string(&hidden).unwrap();
+            for text in [hidden.to_string(), json] {
+                assert!(text.contains("DB_PASSWORD"), "{text}");
+                assert!(!text.contains("77") && !text.contains("66"), "{text}");
+            }
+        }
     }
 }

@@ -9,9 +9,10 @@ use crate::closure::Closed;
 const NAMED: usize = 5;
 
 /// A sentence for each file or directory that others could not read at its source. In an image
-/// everybody can.
+/// everybody can. Where not `all` are wanted, the rest is counted.
 #[must_use]
-pub fn warnings(closed: &[Closed]) -> Vec<String> {
+pub fn warnings(closed: &[Closed], all: bool) -> Vec<String> {
+    let wanted = if all { closed.len() } else { NAMED };
     let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
     let sentence = |one: &Closed| {
         let what = if one.is_directory { " and what is in it" } else { "" };
@@ -22,11 +23,11 @@ pub fn warnings(closed: &[Closed]) -> Vec<String> {
             group(&groups, one.group)
         )
     };
-    let mut sentences: Vec<_> = closed.iter().take(NAMED).map(sentence).collect();
-    if let Some(one) = closed.get(NAMED) {
+    let mut sentences: Vec<_> = closed.iter().take(wanted).map(sentence).collect();
+    if let Some(one) = closed.get(wanted) {
         sentences.push(format!(
-            "not everybody can read {} more files and directories where they come from, `{}` for one",
-            closed.len() - NAMED,
+            "not everybody can read {} more files and directories where they come from, `{}` for one (--verbose names each)",
+            closed.len() - wanted,
             Escaped(&Path::new(&one.path).to_string_lossy())
         ));
     }
@@ -64,12 +65,13 @@ mod tests {
             group: number,
         };
         let all: Vec<_> = (0..9).map(closed).collect();
-        let sentences = warnings(&all);
+        let sentences = warnings(&all, false);
         assert_eq!(sentences.len(), NAMED + 1);
         assert!(sentences[0].starts_with(
             "not everybody can read `/apps/0` and what is in it where it comes from (mode 0750, "
         ));
         assert!(sentences[NAMED].contains(" 4 more "), "{}", sentences[NAMED]);
-        assert_eq!(warnings(&[]), [""; 0]);
+        assert_eq!(warnings(&all, true).len(), all.len());
+        assert_eq!(warnings(&[], false), [""; 0]);
     }
 }

@@ -1,15 +1,20 @@
 //! What is searched: files that this program makes, and those of the site. What a stack publishes
 //! anyway, and what a distribution brings, is not.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::scan::{Depth, Scanner, Seen, Sighting};
-use crate::base::{Escaped, Interrupt, Interrupted};
+use super::secrets::PUBLISHED_KEY;
+use crate::base::{ByteSize, Escaped, Interrupt, Interrupted};
 use crate::closure::{is_flexnet, parallel};
+use crate::environment::Variables;
 use crate::rootfs::{Content, FileId, Node, Resolved, Rootfs};
 
-/// No file that is searched has more bytes.
-pub const LONGEST: u64 = 1 << 18;
+/// So many bytes of a file are searched.
+pub const LONGEST: u64 = 1 << 24;
+/// Longer files of an installation are data.
+const INSTALLED: u64 = 1 << 20;
 /// Sentences; the rest are counted.
 const NAMED: usize = 20;
 /// Files that a sentence names for the same thing.
@@ -20,7 +25,7 @@ const GENERATED: [&str; 2] = ["/.module-export", "/.singularity.d"];
 /// Directories of the distribution.
 const OF_THE_SYSTEM: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"];
 /// Endings of names of files that hold settings, logs or keys.
-const ENDINGS: [&str; 20] = [
+const ENDINGS: [&str; 30] = [
     "cfg",
     "conf",
     "config",
@@ -41,11 +46,26 @@ const ENDINGS: [&str; 20] = [
     "properties",
     "lua",
     "modulerc",
+    "xml",
+    "tcl",
+    "pc",
+    "la",
+    "cmake",
+    "pth",
+    "mk",
+    "netrc",
+    "pgpass",
+    "ppk",
 ];
-/// Whole names of such files.
-const NAMES: [&str; 9] = [
+/// Those of them in which people write settings.
+const CONFIGURATION: [&str; 10] =
+    ["cfg", "conf", "config", "ini", "env", "properties", "netrc", "pgpass", "toml", "npmrc"];
+/// Whole names of files that hold settings or keys.
+const NAMES: [&str; 16] = [
     "config",
     "credentials",
+    "creds",
+    "secrets",
     "id_rsa",
     "id_ed25519",
     "id_ecdsa",
@@ -53,6 +73,22 @@ const NAMES: [&str; 9] = [
     "make.inc",
     "license.txt",
     "passwd",
+    "htpasswd",
+    "shadow",
+    "Makefile",
+    "Renviron.site",
+    "Rprofile.site",
+];
+/// Directories of libraries that bring settings of their own, for everybody.
+const OF_LIBRARIES: [&str; 8] = [
+    "site-packages",
+    "dist-packages",
+    "node_modules",
+    "share",
+    "include",
+    "library",
+    "perl5",
+    "site_perl",
 ];
 /// Directories in which keys are there for everybody.
 const OF_EVERYBODY: [&str; 7] = ["test", "tests", "testing", "testdata", "examples", "doc", "docs"];
@@ -67,7 +103,10 @@ pub struct Search<'a> {
     pub scanner: &'a Scanner,
     /// Texts that the user gave for the image, such as the author's name: they say nothing new.
     pub given: &'a [String],
-    /// The bytes of a file that has at most so many.
+    /// What this program writes into the image that comes from the session: only there can names be
+    /// somebody's in what it makes.
+    pub variables: &'a Variables,
+    /// The first [`LONGEST`] bytes of a file.
     pub bytes: &'a (dyn Fn(FileId) -> Option<Vec<u8>> + Sync),
     /// Asks for an end of the work.
     pub interrupt: &'a Interrupt,
@@ -88,40 +127,83 @@ pub struct Leak {
     pub sighting: Sighting,
 }
 
+/// What a search found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Everything that was seen, in order of path and line.
+    pub leaks: Vec<Leak>,
+    /// Files of which only the beginning was searched.
+    pub partly: Vec<PathBuf>,
+}
+
 impl Search<'_> {
-    /// Everything that is seen, in order of path and line.
+    /// Everything that is seen.
     ///
     /// # Errors
     /// [`Interrupted`].
-    pub fn leaks(&self) -> Result<Vec<Leak>, Interrupted> {
-        let places = self.places();
-        let found = parallel::map(&places, self.interrupt, |place| self.search(place))?;
-        Ok(found.into_iter().flatten().collect())
+    pub fn leaks(&self) -> Result<Found, Interrupted> {
+        let mut places = Vec::new();
+        // the image tells of names in its paths anyway
+        let mut told = BTreeSet::new();
+        self.rootfs.walk(|path, node| {
+            self.note_names(path.as_path(), &mut told);
+            places.extend(self.place(path.as_path(), node));
+        });
+        let from_session = self.telling_variables();
+        let found = parallel::map(&places, self.interrupt, |place| {
+            let mut leaks = self.search(place, &from_session);
+            leaks.retain(|leak| match &leak.sighting.seen {
+                Seen::User(name) | Seen::Host(name) => !told.contains(name),
+                Seen::Home(_) | Seen::Secret(_) => true,
+            });
+            leaks
+        })?;
+        let long = |(_, id, _): &&(PathBuf, FileId, Depth)| self.rootfs.file(*id).size > LONGEST;
+        let partly = places.iter().filter(long).map(|(path, _, _)| path.clone()).collect();
+        Ok(Found { leaks: found.into_iter().flatten().collect(), partly })
     }
 
-    fn places(&self) -> Vec<(PathBuf, FileId, Depth)> {
-        let mut places = Vec::new();
-        self.rootfs.walk(|path, node| {
-            let Node::File(id) = node else { return };
-            let file = self.rootfs.file(*id);
-            if file.size > LONGEST || file.size == 0 {
-                return;
+    /// Notes the names that are a part of this path.
+    fn note_names(&self, path: &Path, told: &mut BTreeSet<String>) {
+        for name in self.scanner.names() {
+            if !told.contains(name) && path.iter().any(|part| part == name) {
+                told.insert(name.to_owned());
             }
-            let path = path.as_path();
-            let depth = match &file.content {
-                Content::Bytes(_) => Some(Depth::Settings),
-                Content::Host(source) => self.depth(path, source, &file.reason),
-                Content::Part(_) | Content::Kept | Content::Late => None,
-            };
-            if let Some(depth) = depth {
-                places.push((path.to_owned(), *id, depth));
-            }
-        });
-        places
+        }
+    }
+
+    fn place(&self, path: &Path, node: &Node) -> Option<(PathBuf, FileId, Depth)> {
+        let Node::File(id) = node else { return None };
+        let file = self.rootfs.file(*id);
+        if file.size == 0 {
+            return None;
+        }
+        let depth = match &file.content {
+            Content::Bytes(_) => Depth::Settings,
+            Content::Host(source) => self.depth(path, source, &file.reason, file.size)?,
+            Content::Part(_) | Content::Kept | Content::Late => return None,
+        };
+        (depth != Depth::Installed || file.size <= INSTALLED).then(|| (path.to_owned(), *id, depth))
+    }
+
+    /// Names of variables whose values have a name that is looked for.
+    fn telling_variables(&self) -> Vec<&str> {
+        let tells = |value: &str| {
+            let seen =
+                self.scanner.scan(value.as_bytes(), Depth::Settings, &|at| self.is_packed(at));
+            seen.iter().any(|one| matches!(one.seen, Seen::User(_) | Seen::Host(_)))
+        };
+        let telling = self.variables.iter().filter(|(_, value)| tells(value));
+        telling.map(|(name, _)| name.as_str()).collect()
+    }
+
+    fn is_packed(&self, at: &Path) -> bool {
+        let found = self.rootfs.resolve(at.as_os_str().as_encoded_bytes());
+        matches!(found, Resolved::Found(_))
     }
 
     /// How a file of this machine is searched; `None` if not at all.
-    fn depth(&self, path: &Path, source: &Path, reason: &str) -> Option<Depth> {
+    fn depth(&self, path: &Path, source: &Path, reason: &str, size: u64) -> Option<Depth> {
         if self.published.is_some_and(|published| source.starts_with(published)) {
             return None;
         }
@@ -134,33 +216,78 @@ impl Search<'_> {
         if of_system && !path.starts_with("/usr/local") {
             return None;
         }
+        // what somebody asked for by its path is no part of a package
+        let is_asked = reason.starts_with("include:") && size <= INSTALLED;
         let name = path.file_name()?.to_string_lossy();
-        let wanted = has_ending(path, &ENDINGS)
-            || name.starts_with('.')
-            || NAMES.contains(&&*name)
-            || name.to_lowercase().contains("licen");
-        wanted.then_some(Depth::Installed)
+        let is_dotted = path.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
+        let is_named = NAMES.contains(&&*name);
+        let lower = name.to_lowercase();
+        let wanted = is_asked
+            || has_ending(path, &ENDINGS)
+            || is_dotted
+            || is_named
+            || lower.contains("licen")
+            || lower.starts_with("_sysconfigdata")
+            || lower == "sitecustomize.py";
+        let in_any =
+            |directories: &[&str]| path.iter().any(|part| directories.iter().any(|of| part == *of));
+        let of_library = in_any(&OF_EVERYBODY) || in_any(&OF_LIBRARIES);
+        let is_configuration = is_asked
+            || !of_library
+                && (is_dotted || is_named || has_ending(path, &CONFIGURATION) || in_any(&["etc"]));
+        let depth = if is_configuration { Depth::Configuration } else { Depth::Installed };
+        wanted.then_some(depth)
     }
 
-    fn search(&self, (path, id, depth): &(PathBuf, FileId, Depth)) -> Vec<Leak> {
+    fn search(
+        &self,
+        (path, id, depth): &(PathBuf, FileId, Depth),
+        from_session: &[&str],
+    ) -> Vec<Leak> {
         let Some(mut text) = (self.bytes)(*id) else { return Vec::new() };
-        if matches!(self.rootfs.file(*id).content, Content::Bytes(_)) {
+        let is_generated = matches!(self.rootfs.file(*id).content, Content::Bytes(_));
+        if is_generated {
             self.given.iter().for_each(|given| blank(&mut text, given.as_bytes()));
         }
-        let is_packed = |at: &Path| {
-            let found = self.rootfs.resolve(at.as_os_str().as_encoded_bytes());
-            matches!(found, Resolved::Found(_))
-        };
-        let mut seen = self.scanner.scan(&text, *depth, &is_packed);
+        let mut seen = self.scanner.scan(&text, *depth, &|at| self.is_packed(at));
+        if is_generated && seen.iter().any(is_name) {
+            let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
+            seen.retain(|one| {
+                let line = lines.get(one.line.saturating_sub(1)).copied().unwrap_or_default();
+                !is_name(one) || from_session.iter().any(|name| contains(line, name.as_bytes()))
+            });
+        }
         if path.iter().any(|name| OF_EVERYBODY.iter().any(|of| name == *of)) {
-            seen.retain(|one| one.seen != Seen::Secret("a private key"));
+            seen.retain(|one| one.seen != Seen::Secret(PUBLISHED_KEY));
         }
         if is_flexnet(&text) {
             seen.push(Sighting { line: 1, seen: Seen::Secret("a licence key") });
         }
+        if path.file_name().is_some_and(|name| name == ".pgpass" || name == "pgpass") {
+            seen.extend(of_pgpass(&text));
+        }
         let leak = |sighting| Leak { path: path.clone(), sighting };
         seen.into_iter().map(leak).collect()
     }
+}
+
+fn is_name(one: &Sighting) -> bool {
+    matches!(one.seen, Seen::User(_) | Seen::Host(_))
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len().max(1)).any(|window| window == part)
+}
+
+/// The lines of `PostgreSQL`'s file of passwords: host, port, database, user, password.
+fn of_pgpass(text: &[u8]) -> Vec<Sighting> {
+    let has_password = |line: &[u8]| {
+        let mut fields = line.split(|&byte| byte == b':').skip(4);
+        !line.starts_with(b"#") && fields.next().is_some_and(|password| !password.is_empty())
+    };
+    let lines = text.split(|&byte| byte == b'\n').enumerate();
+    let sighting = |(at, _)| Sighting { line: at + 1, seen: Seen::Secret("a password") };
+    lines.filter(|(_, line)| has_password(line)).map(sighting).collect()
 }
 
 fn has_ending(path: &Path, endings: &[&str]) -> bool {
@@ -183,9 +310,28 @@ fn blank(text: &mut [u8], given: &[u8]) {
     }
 }
 
-/// A sentence for each thing that was seen, with the places where it stands.
+/// A sentence for each thing that was seen, with the places where it stands; where not `all` are
+/// wanted, the rest is counted.
 #[must_use]
-pub fn sentences(leaks: &[Leak]) -> Vec<String> {
+pub fn sentences(found: &Found, all: bool) -> Vec<String> {
+    let mut sentences = of_leaks(&found.leaks, all);
+    if let Some(first) = found.partly.first() {
+        let path = first.to_string_lossy();
+        let others = match found.partly.len() - 1 {
+            0 => String::new(),
+            others => format!(" and of {others} other long files"),
+        };
+        sentences.push(format!(
+            "only the first {} of `{}`{others} were searched for what tells of you: look at the rest before you hand the image on",
+            ByteSize(LONGEST),
+            Escaped(&path)
+        ));
+    }
+    sentences
+}
+
+fn of_leaks(leaks: &[Leak], all: bool) -> Vec<String> {
+    let (named, places_named) = if all { (usize::MAX, usize::MAX) } else { (NAMED, PLACES) };
     // two tokens may be of one kind and two; what is generated says the same thing many times
     let generated = |leak: &Leak| GENERATED.iter().any(|top| leak.path.starts_with(top));
     let together = |one: &Leak, other: &Leak| {
@@ -202,21 +348,27 @@ pub fn sentences(leaks: &[Leak]) -> Vec<String> {
             None => groups.push((&leak.sighting.seen, vec![leak])),
         }
     }
-    let mut sentences: Vec<_> =
-        groups.iter().take(NAMED).map(|(seen, places)| sentence(seen, places)).collect();
-    if groups.len() > NAMED {
-        sentences.push(format!("{} more things of this kind were seen", groups.len() - NAMED));
+    let mut sentences: Vec<_> = groups
+        .iter()
+        .take(named)
+        .map(|(seen, places)| sentence(seen, places, places_named))
+        .collect();
+    if groups.len() > named {
+        sentences.push(format!(
+            "{} more things of this kind were seen (--verbose names each)",
+            groups.len() - named
+        ));
     }
     sentences
 }
 
-fn sentence(seen: &Seen, places: &[&Leak]) -> String {
+fn sentence(seen: &Seen, places: &[&Leak], most: usize) -> String {
     let place = |leak: &&Leak| {
         let path = leak.path.to_string_lossy();
         format!("`{}`, line {}", Escaped(&path), leak.sighting.line)
     };
-    let named: Vec<_> = places.iter().take(PLACES).map(place).collect();
-    let more = match places.len().saturating_sub(PLACES) {
+    let named: Vec<_> = places.iter().take(most).map(place).collect();
+    let more = match places.len().saturating_sub(most) {
         0 => String::new(),
         more => format!(" and {more} more places"),
     };
@@ -243,6 +395,12 @@ mod tests {
 
     /// What is seen in these files: path, source (none for a generated one), reason, text.
     fn seen(files: &[(&str, bool, &str, &str)]) -> Vec<String> {
+        let variables =
+            [("WHO".to_owned(), "jane".to_owned()), ("AT".to_owned(), "mercury".to_owned())];
+        seen_with(files, &variables.into())
+    }
+
+    fn seen_with(files: &[(&str, bool, &str, &str)], variables: &Variables) -> Vec<String> {
         let metadata = Metadata { mode: 0o755, mtime: Epoch::GENERATED };
         let mut rootfs = Rootfs::new(metadata);
         let mut texts = Vec::new();
@@ -264,24 +422,55 @@ mod tests {
             published: Some(Path::new("/cvmfs/r")),
             scanner: &scanner,
             given: &["Jane <jane@example.org>".to_owned()],
+            variables,
             bytes: &|id| texts.get(id.index()).cloned(),
             interrupt: &Interrupt::default(),
         };
-        let leaks = search.leaks().unwrap();
-        leaks.iter().map(|leak| format!("{} {}", leak.path.display(), leak.sighting.line)).collect()
+        let found = search.leaks().unwrap();
+        found
+            .leaks
+            .iter()
+            .map(|leak| format!("{} {}", leak.path.display(), leak.sighting.line))
+            .collect()
     }
 
     #[test]
     fn what_is_made_here_and_what_is_the_sites_is_searched() {
         let all = "nothing\nby jane on mercury\n";
         for (path, generated, reason, text, want) in [
-            ("/.module-export/env.json", true, "generated:", all, 2),
+            (
+                "/.module-export/env.json",
+                true,
+                "generated:",
+                "\"WHO\": \"jane\"\n\"AT\": \"mercury\"",
+                2,
+            ),
+            ("/.module-export/x.sh", true, "generated:", all, 0),
             ("/.module-export/a", true, "generated:", "Jane <jane@example.org>", 0),
             ("/apps/mf/a/1.lua", false, "modulefile:a/1", all, 2),
             ("/etc/x", false, "base:etc", all, 2),
             ("/apps/a/easybuild/a.eb", false, "module:a/1", all, 2),
             ("/apps/a/run.log", false, "module:a/1", all, 2),
             ("/apps/a/x.cfg", false, "module:a/1", all, 0),
+            ("/apps/a/x.cfg", false, "module:a/1", "DB_PASSWD=realSecret77\n", 1),
+            ("/apps/a/etc/a.sh", false, "module:a/1", "export X_TOKEN=a1B2c3D4e5F6\n", 1),
+            (
+                "/apps/a/.aws/creds",
+                false,
+                "module:a/1",
+                "aws_secret_access_key = a1B2c3D4e5F6\n",
+                1,
+            ),
+            ("/apps/a/.pgpass", false, "module:a/1", "h:5432:*:jane:correct\n# a\n", 1),
+            ("/apps/a/lib/site-packages/x.cfg", false, "module:a/1", "DB_PASSWD=realSecret77\n", 0),
+            (
+                "/home/jane/x/notes.txt",
+                false,
+                "include:/home/jane/x",
+                "DB_PASSWD=realSecret77\n",
+                1,
+            ),
+            ("/apps/a/x.xml", false, "module:a/1", "<a>/home/jane/y</a>", 1),
             ("/apps/a/x.cfg", false, "module:a/1", "/home/jane/x", 1),
             ("/apps/a/x.c", false, "module:a/1", "/home/jane/x", 0),
             ("/usr/share/x.cfg", false, "base:", "/home/jane/x", 0),
@@ -300,7 +489,7 @@ mod tests {
             |path: &str, line, seen| Leak { path: path.into(), sighting: Sighting { line, seen } };
         let user = || Seen::User("jane".to_owned());
         let secret = || Seen::Secret("a password");
-        let leaks = [
+        let leaks = vec![
             leak("/a", 1, user()),
             leak("/a", 2, secret()),
             leak("/b", 3, user()),
@@ -309,7 +498,7 @@ mod tests {
             leak("/.singularity.d/env/90.sh", 6, secret()),
         ];
         assert_eq!(
-            sentences(&leaks),
+            sentences(&Found { leaks, partly: Vec::new() }, false),
             [
                 "your user name (`jane`) stands in `/a`, line 1; `/b`, line 3: whoever has the image can read it",
                 "what looks like a password stands in `/a`, line 2: whoever has the image can read it",
@@ -317,5 +506,33 @@ mod tests {
                 "what looks like a password stands in `/.module-export/env.json`, line 5; `/.singularity.d/env/90.sh`, line 6: whoever has the image can read it",
             ]
         );
+    }
+
+    #[test]
+    fn everything_is_named_where_all_is_wanted_and_what_was_not_searched_is_said() {
+        let leak = |at: usize| Leak {
+            path: format!("/{at:02}").into(),
+            sighting: Sighting { line: 1, seen: Seen::Secret("a password") },
+        };
+        let found = Found { leaks: (0..45).map(leak).collect(), partly: vec!["/a.log".into()] };
+        let few = sentences(&found, false);
+        assert_eq!(few.len(), NAMED + 2);
+        assert_eq!(few[NAMED], "25 more things of this kind were seen (--verbose names each)");
+        assert!(
+            few[NAMED + 1].starts_with("only the first 16.8 MB of `/a.log` were searched"),
+            "{few:?}"
+        );
+        assert_eq!(sentences(&found, true).len(), 46);
+    }
+
+    #[test]
+    fn a_name_that_packed_paths_have_or_that_is_no_value_of_the_session_is_nobodys() {
+        let text = "run it as jane\n";
+        let log = ("/apps/a/run.log", false, "module:a/1", text);
+        assert_eq!(seen(&[log]).len(), 1);
+        assert_eq!(seen(&[log, ("/apps/jane/x", false, "module:a/1", "x")]), [""; 0]);
+        let script = ("/.module-export/run.sh", true, "generated:", "WHO=jane\nask jane\n");
+        assert_eq!(seen(&[script]), ["/.module-export/run.sh 1"]);
+        assert_eq!(seen_with(&[script], &Variables::new()), [""; 0]);
     }
 }

@@ -3,6 +3,7 @@
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
 
+use super::names;
 use crate::base::Escaped;
 use crate::closure::{Handling, Restricted, Stripped};
 
@@ -13,11 +14,21 @@ const SHIPPED: &str = include_str!("restricted.toml");
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Software {
-    /// The last part of its module's short name, in any case.
+    /// A part of its module's name, in any case; versions and variants may follow it there.
     pub name: String,
     /// Other such names.
     #[serde(default)]
     pub also: Vec<String>,
+    /// Such names that other software may have: one of `signs` must be there, too.
+    #[serde(default)]
+    pub common: Vec<String>,
+    /// Words of the module's name, paths or description that make a common name its own.
+    #[serde(default)]
+    pub signs: Vec<String>,
+    /// Whether other software says with its name what it was built with or for: then only the last
+    /// part of a short name counts, and of a path only the end.
+    #[serde(default)]
+    pub tag: bool,
     /// A glob of the versions that count; all without one.
     #[serde(default)]
     pub version: Option<String>,
@@ -52,6 +63,17 @@ pub enum Allowed {
     Names(Vec<String>),
 }
 
+/// A module as the table is asked about it.
+#[derive(Debug, Clone, Default)]
+pub struct Candidate<'a> {
+    /// Its short name.
+    pub short_name: &'a str,
+    /// Its full name.
+    pub full_name: &'a str,
+    /// Its paths and texts, in which signs are looked for.
+    pub evidence: Vec<String>,
+}
+
 /// What was found of the modules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judgement {
@@ -59,12 +81,39 @@ pub struct Judgement {
     pub restricted: Vec<Restricted>,
     /// What to leave out of those that may be packed in part.
     pub stripped: Vec<Stripped>,
+    /// A sentence for each module that has a common name of such software, and no sign of being it.
+    pub doubts: Vec<String>,
 }
 
 impl Judgement {
     /// The modules that may not be packed at all.
     pub fn refused(&self) -> impl Iterator<Item = &Restricted> {
         self.restricted.iter().filter(|row| row.handling == Handling::Refused)
+    }
+}
+
+/// A row and the name by which it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hit<'a> {
+    pub(super) software: &'a Software,
+    name: &'a str,
+    version: String,
+}
+
+impl Hit<'_> {
+    /// Bytes of the name.
+    pub(super) fn name_bytes(&self) -> usize {
+        self.name.len()
+    }
+
+    /// What follows the name.
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Whether it may be packed all the same.
+    pub(super) fn is_allowed(&self, allowed: &Allowed) -> bool {
+        [&*self.software.name, self.name].iter().any(|name| allowed.has(name, &self.version))
     }
 }
 
@@ -84,33 +133,32 @@ impl Table {
         Self { software: other }
     }
 
-    /// What the table says of modules, each with its short and its full name.
+    /// What the table says of modules.
     #[must_use]
-    pub fn judge<'a>(
-        &self,
-        modules: impl IntoIterator<Item = (&'a str, &'a str)>,
-        allowed: &Allowed,
-    ) -> Judgement {
+    pub fn judge(&self, modules: &[Candidate<'_>], allowed: &Allowed) -> Judgement {
         let mut judgement = Judgement::default();
-        for (short_name, full_name) in modules {
-            let version = full_name.strip_prefix(short_name).unwrap_or_default();
-            let version = version.trim_start_matches('/');
-            let name = short_name.rsplit('/').next().unwrap_or(short_name);
-            let Some(row) = self.find(name, version) else { continue };
-            let handling = if allowed.has(name, version) {
+        for module in modules {
+            let Some((hit, is_sure)) = self.find(module) else { continue };
+            let (row, full_name) = (hit.software, module.full_name.to_owned());
+            let is_allowed = hit.is_allowed(allowed) || allowed.has_module(module);
+            if !is_sure {
+                judgement.doubts.extend((!is_allowed).then(|| doubt(module, row)));
+                continue;
+            }
+            let handling = if is_allowed {
                 Handling::Allowed
             } else if row.keep.is_empty() && row.keep_listed_in.is_none() {
                 Handling::Refused
             } else {
                 judgement.stripped.push(Stripped {
-                    module: full_name.to_owned(),
+                    module: full_name.clone(),
                     keep: row.keep.clone(),
                     listed_in: row.keep_listed_in.clone(),
                 });
                 Handling::Stripped
             };
             judgement.restricted.push(Restricted {
-                module: full_name.to_owned(),
+                module: full_name,
                 reason: row.reason.clone(),
                 source: row.source.clone(),
                 handling,
@@ -119,32 +167,120 @@ impl Table {
         judgement
     }
 
-    /// The row of the software `name` of this version.
-    #[must_use]
-    pub fn find(&self, name: &str, version: &str) -> Option<&Software> {
-        self.software.iter().find(|row| row.is(name, version))
+    /// The row of a module, and whether there is no doubt that it is that software.
+    pub(super) fn find(&self, module: &Candidate<'_>) -> Option<(Hit<'_>, bool)> {
+        let hits = self.software.iter().filter_map(|row| row.hit(module));
+        let mut doubtful = None;
+        for (hit, is_sure) in hits {
+            if is_sure {
+                return Some((hit, true));
+            }
+            doubtful.get_or_insert(hit);
+        }
+        doubtful.map(|hit| (hit, false))
     }
 
-    /// The patterns of the table that are none, each as a sentence.
+    /// What is wrong with the rows, each as a sentence with the row's number.
     #[must_use]
     pub fn mistakes(&self) -> Vec<String> {
-        let patterns =
-            |row: &Software| row.version.iter().chain(&row.keep).cloned().collect::<Vec<_>>();
-        let wrong = |row: &Software| {
-            let bad = patterns(row).into_iter().find(|pattern| glob(pattern).is_none())?;
-            let (name, bad) = (Escaped(&row.name).to_string(), Escaped(&bad).to_string());
-            Some(format!("`{bad}` of `{name}` is not a pattern"))
-        };
-        self.software.iter().filter_map(wrong).collect()
+        let mistake =
+            |(at, row): (usize, &Software)| Some(format!("row {}: {}", at + 1, row.mistake()?));
+        self.software.iter().enumerate().filter_map(mistake).collect()
     }
 }
 
+/// The sentence for a module with a common name.
+fn doubt(module: &Candidate<'_>, row: &Software) -> String {
+    format!(
+        "the module {} has a name of {}, which may not be handed on ({}), but nothing else of it says that it is that: see whether it is",
+        Escaped(module.full_name),
+        row.name,
+        row.reason
+    )
+}
+
 impl Software {
-    fn is(&self, name: &str, version: &str) -> bool {
-        let named = |own: &String| own.eq_ignore_ascii_case(name);
-        (named(&self.name) || self.also.iter().any(named))
-            && self.version.as_ref().is_none_or(|pattern| fits(pattern, version))
+    /// The names with whether each is its own.
+    fn names(&self) -> impl Iterator<Item = (&String, bool)> {
+        let own = std::iter::once(&self.name).filter(|name| !self.common.contains(name));
+        let own = own.chain(&self.also).map(|name| (name, true));
+        own.chain(self.common.iter().map(|name| (name, false)))
     }
+
+    /// How a module has one of the names, and whether there is no doubt that it is this.
+    fn hit(&self, module: &Candidate<'_>) -> Option<(Hit<'_>, bool)> {
+        let parts: Vec<String> = module.full_name.split('/').map(names::normal).collect();
+        let short = module.short_name.split('/').map(names::normal).collect::<Vec<_>>();
+        let last = short.iter().rposition(|part| !names::is_version(part));
+        let found = parts.iter().enumerate().flat_map(|(at, part)| {
+            let behind = parts.get(at + 1..).unwrap_or_default().join("/");
+            self.named(part, &behind).into_iter().map(move |(hit, is_own)| (at, hit, is_own))
+        });
+        let mut found = found.filter(|(at, hit, _)| {
+            (!self.tag || Some(*at) == last || at + 1 == short.len()) && self.counts(&hit.version)
+        });
+        let (_, hit, is_own) = found.next()?;
+        Some((hit, is_own || self.is_signed(module)))
+    }
+
+    /// How a part of a name or path has one of the names; `behind` is what comes after the part.
+    pub(super) fn named<'a>(&'a self, part: &str, behind: &str) -> Vec<(Hit<'a>, bool)> {
+        let hits = self.names().filter_map(move |(name, is_own)| {
+            // a common word with something behind it is another one
+            let with_variants = is_own && !self.tag;
+            let rest = names::rest(part, &names::normal(name), with_variants)?;
+            let version = if rest.is_empty() { behind } else { rest }.to_owned();
+            Some((Hit { software: self, name, version }, is_own))
+        });
+        hits.collect()
+    }
+
+    /// Whether this version counts.
+    pub(super) fn counts(&self, version: &str) -> bool {
+        self.version.as_ref().is_none_or(|pattern| fits(pattern, version))
+    }
+
+    /// Whether a sign of it is there.
+    pub(super) fn is_signed(&self, module: &Candidate<'_>) -> bool {
+        let texts = module.evidence.iter().map(String::as_str).chain([module.full_name]);
+        let words: Vec<String> = texts.map(words).collect();
+        let has = |sign: &String| {
+            // its own common name is no sign
+            let sign = format!(" {} ", sign.to_lowercase());
+            words.iter().any(|text| text.contains(&sign))
+        };
+        self.signs.iter().any(has)
+    }
+
+    fn mistake(&self) -> Option<String> {
+        let names = std::iter::once(&self.name).chain(&self.also).chain(&self.common);
+        if let Some(wrong) = names.into_iter().find_map(|name| wrong_name(name)) {
+            return Some(wrong);
+        }
+        let bad = self.version.iter().chain(&self.keep).find(|pattern| glob(pattern).is_none())?;
+        let (name, bad) = (Escaped(&self.name).to_string(), Escaped(bad).to_string());
+        Some(format!("`{bad}` of `{name}` is not a pattern"))
+    }
+}
+
+/// Lower-case words with blanks around each.
+fn words(text: &str) -> String {
+    let word = |c: char| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { ' ' };
+    let text: String = text.chars().map(word).collect();
+    let words: Vec<_> = text.split_whitespace().collect();
+    format!(" {} ", words.join(" "))
+}
+
+/// Why this can be no name of software.
+fn wrong_name(name: &str) -> Option<String> {
+    let fits = |c: char| c.is_alphanumeric() || "-_.+".contains(c);
+    let wrong = name.is_empty() || !name.chars().all(fits);
+    wrong.then(|| {
+        format!(
+            "`{}` is no name of software: a name is a part of a module's name without its version, such as `VASP`, of letters, digits and `-_.+`; `version` takes a pattern",
+            Escaped(name)
+        )
+    })
 }
 
 impl Allowed {
@@ -154,6 +290,30 @@ impl Allowed {
             None => allowed.eq_ignore_ascii_case(name),
             Some((own, pattern)) => own.eq_ignore_ascii_case(name) && fits(pattern, version),
         })
+    }
+
+    /// Whether a module is named as it is.
+    fn has_module(&self, module: &Candidate<'_>) -> bool {
+        let Self::Names(names) = self else { return true };
+        let own = [module.full_name, module.short_name];
+        names.iter().any(|allowed| own.iter().any(|own| own.eq_ignore_ascii_case(allowed)))
+    }
+
+    /// What is wrong with names of what may be packed, each as a sentence with the entry's number.
+    #[must_use]
+    pub fn mistakes(names: &[String]) -> Vec<String> {
+        let mistake = |(at, text): (usize, &String)| {
+            let (name, pattern) = text.split_once('/').unwrap_or((text, "*"));
+            let wrong = wrong_name(name).or_else(|| {
+                glob(pattern).is_none().then(|| format!("`{}` is not a pattern", Escaped(pattern)))
+            })?;
+            Some(format!(
+                "entry {} of `allow-restricted`, `{}`: {wrong}; an entry is NAME, or NAME/VERSION with a pattern for the version",
+                at + 1,
+                Escaped(text)
+            ))
+        };
+        names.iter().enumerate().filter_map(mistake).collect()
     }
 }
 
@@ -169,9 +329,13 @@ fn glob(pattern: &str) -> Option<GlobMatcher> {
 mod tests {
     use super::*;
 
-    fn handling(table: &Table, name: &str, allowed: &Allowed) -> Option<Handling> {
+    fn candidate(name: &str) -> Candidate<'_> {
         let short_name = name.rsplit_once('/').map_or(name, |(short_name, _)| short_name);
-        let judgement = table.judge([(short_name, name)], allowed);
+        Candidate { short_name, full_name: name, evidence: Vec::new() }
+    }
+
+    fn handling(table: &Table, name: &str, allowed: &Allowed) -> Option<Handling> {
+        let judgement = table.judge(&[candidate(name)], allowed);
         judgement.restricted.first().map(|row| row.handling)
     }
 
@@ -182,31 +346,176 @@ mod tests {
         let mut names = std::collections::BTreeSet::new();
         for row in &table.software {
             assert!(!row.reason.is_empty() && row.source.contains("http"), "{}", row.name);
-            for name in std::iter::once(&row.name).chain(&row.also) {
+            assert!(row.common.is_empty() || !row.signs.is_empty(), "{}", row.name);
+            for (name, _) in row.names() {
                 assert!(names.insert(name.to_lowercase()), "{name} stands twice");
             }
         }
     }
 
     #[test]
-    fn modules_are_known_by_name_in_any_case_below_any_directory() {
+    fn modules_are_known_by_any_part_of_their_name_with_versions_and_variants() {
         let table = Table::shipped().unwrap();
         let none = Allowed::Names(Vec::new());
-        for (name, want) in [
-            ("Gaussian/16.C.01-AVX2", Some(Handling::Refused)),
-            ("chem/gaussian/g16", Some(Handling::Refused)),
-            ("VASP/6.4.2-gomkl-2023a", Some(Handling::Refused)),
-            ("CUDA/12.1.1", Some(Handling::Stripped)),
-            ("cuda/12.4", Some(Handling::Stripped)),
-            ("cuDNN/8.9.2.26-CUDA-12.1.1", Some(Handling::Stripped)),
-            ("PGPLOT/5.2.2-GCCcore-11.3.0", Some(Handling::Refused)),
-            ("CUDA-Samples/12.1", None),
-            ("AmberTools/23.6", None),
-            ("OpenMolcas/24.02", None),
-            ("GROMACS/2024.1-foss-2023b", None),
-            ("VASPKIT/1", None),
+        for name in [
+            "Gaussian/16.C.01-AVX2",
+            "chem/gaussian/g16",
+            "chem/g16",
+            "gaussian-16",
+            "g16-c02",
+            "G16/C.02",
+            "VASP/6.4.2-gomkl-2023a",
+            "vasp-6.4.2",
+            "VASP6.4.2",
+            "vasp_std",
+            "VASP-vtst",
+            "vasp/std/6.4.2",
+            "PGPLOT/5.2.2-GCCcore-11.3.0",
+            "ansys/2023/R1",
+            "ansys2023r1",
+            "ansys-fluent",
+            "MATLAB-R2023b",
+            "MATLAB/R2023b",
+            "orca-6.0",
+            "abaqus-2023",
+            "turbomole-7.7",
+            "comsol62",
+            "amber24",
+            "LS-DYNA-MPP",
+            "LS-DYNA/MPP-R13",
+            "lsdyna/13",
+            "nvidia-compilers",
+            "nvhpc/23.9",
+            "NAMD/3.0",
+            "vmd-1.9.4",
+            "star-ccm+/2306",
+            "crystal17",
+            "STAR-CCM+/18.06.006",
         ] {
-            assert_eq!(handling(&table, name, &none), want, "{name}");
+            assert_eq!(handling(&table, name, &none), Some(Handling::Refused), "{name}");
+        }
+        for name in [
+            "CUDA/12.1.1",
+            "cuda/12.4",
+            "cuda-12.1/1",
+            "CUDAcore/11.3",
+            "cuDNN/8.9.2.26-CUDA-12.1.1",
+            "cuTENSOR/2.0",
+            "icx",
+            "intel/2023a",
+            "intel/compiler/2023.2",
+            "intel-compilers/2023.1.0",
+            "nvidia/cuda/12.1",
+            "icc/2023.2.1",
+        ] {
+            assert_eq!(handling(&table, name, &none), Some(Handling::Stripped), "{name}");
+        }
+    }
+
+    #[test]
+    fn free_software_with_such_words_in_its_name_is_free() {
+        let table = Table::shipped().unwrap();
+        let none = Allowed::Names(Vec::new());
+        for name in [
+            "CUDA-Samples/12.1-GCC-12.3.0-CUDA-12.1.1",
+            "AmberTools/23.6-foss-2023a",
+            "OpenMolcas/24.02",
+            "GROMACS/2024.1-foss-2023b",
+            "GROMACS/2023.3-foss-2022a-CUDA-11.7.0-PLUMED-2.9.0",
+            "VASPKIT/1.5",
+            "plotly-orca/1.3.1",
+            "orca-counter/1.0",
+            "gaussian-basis-tools/2",
+            "py-cuda-utils/1",
+            "PyCUDA/2024.1",
+            "numba-cuda/0.4",
+            "cuda-python/12.4",
+            "UCX-CUDA/1.14.1-GCCcore-12.3.0-CUDA-12.1.1",
+            "NCCL/2.18.3-GCCcore-12.3.0-CUDA-12.1.1",
+            "OSU-Micro-Benchmarks/7.2-gompi-2023a-CUDA-12.1.1",
+            "intel-compute-runtime/23",
+            "impi/2021.9.0-intel-compilers-2023.1.0",
+            "imkl/2023.1.0",
+            "iimpi/2023a",
+            "tbb/2021.11.0",
+            "IntelPython/3",
+            "intel/mkl/2023.2",
+            "compiler-rt/17.0",
+            "compiler/1.0",
+            "MATIO/1.5",
+            "libmatheval/1.1.11",
+            "Abaqus2Matlab/2",
+            "namdtools/1",
+            "GAMSAT/1",
+            "VMDtools/1",
+            "SASA/1.0",
+            "Mapler/1.0",
+            "MAFFT/7.520",
+            "Maple-diff/2",
+            "ASE/3.22.1",
+            "pymatgen/2023",
+            "DL_POLY_4/5.0.0",
+            "Molden/7.1",
+            "cclib/1.8",
+            "PLUMED/2.9.0-foss-2023a",
+            "OpenFOAM/v2306",
+            "AMS-tools/2",
+            "Stacks/2.62",
+            "Rosetta-scripts-docs/1",
+            "idl4py/1",
+            "FORGEpy/1",
+            "SASS/3",
+            "g2clib/1.6.3",
+            "GaussPy/1",
+            "Octave/8.2.0",
+            "OpenMPI/4.1.5-NVHPC-23.7",
+            "OpenMPI/cuda-12.1",
+            "HDF5/1.14-intel-2023a",
+            "FFTW/3.3.10-intel",
+            "tecplot-reader/1",
+            "nagios/4",
+            "CRYSTALpytools/2023",
+            "crystal/1.9",
+            "R-sas7bdat/0.8",
+            "stata-kernel/1",
+            "matlab-proxy/0.9",
+            "spglib/2.0",
+            "SciPy-bundle/2023.07-gfbf-2023a",
+            "Modeltest-NG/0.1.7",
+        ] {
+            let judgement = table.judge(&[candidate(name)], &none);
+            let found = judgement.restricted.first().map(|row| row.reason.clone());
+            assert_eq!((found, judgement.stripped.len()), (None, 0), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_common_word_needs_a_second_sign_and_is_doubted_without_one() {
+        let table = Table::shipped().unwrap();
+        let none = Allowed::Names(Vec::new());
+        for (name, evidence, want) in [
+            ("forge/23.1", "/opt/linaro/forge/23.1/bin", Some(Handling::Refused)),
+            ("linaro/forge/23.1", "", Some(Handling::Refused)),
+            ("forge/0.3", "/apps/forge/0.3 Description: a package manager", None),
+            ("idl/8.8", "Interactive Data Language", Some(Handling::Refused)),
+            ("idl/1.0", "an interface description language", None),
+            ("sas/9.4", "/opt/SASHome/SASFoundation/9.4", Some(Handling::Refused)),
+            ("sas/1.0", "small-angle scattering", None),
+            (
+                "compiler/2023.2.1",
+                "/opt/intel/oneapi/compiler/2023.2.1/linux/bin",
+                Some(Handling::Stripped),
+            ),
+            ("compiler/12", "/apps/compiler/12/bin", None),
+        ] {
+            let mut module = candidate(name);
+            module.evidence = vec![evidence.to_owned()];
+            let judgement = table.judge(&[module.clone()], &none);
+            let found = judgement.restricted.first().map(|row| row.handling);
+            assert_eq!(found, want, "{name} {evidence}");
+            assert_eq!(judgement.doubts.len(), usize::from(want.is_none()), "{name} {evidence}");
+            let all = table.judge(&[module], &Allowed::All);
+            assert_eq!(all.doubts, [""; 0]);
         }
     }
 
@@ -219,14 +528,39 @@ mod tests {
         let none = Allowed::Names(Vec::new());
         assert_eq!(handling(&table, "Ours/2.1", &none), Some(Handling::Refused));
         assert_eq!(handling(&table, "Ours/3.0", &none), None);
-        let some = Allowed::Names(vec!["vasp/6.*".to_owned(), "Ours".to_owned()]);
-        assert_eq!(handling(&table, "VASP/6.4", &some), Some(Handling::Allowed));
-        assert_eq!(handling(&table, "VASP/5.4", &some), Some(Handling::Refused));
-        assert_eq!(handling(&table, "Ours/2.1", &some), Some(Handling::Allowed));
+        let some = ["vasp/6.*", "Ours", "comsol"].map(str::to_owned);
+        let some = Allowed::Names(some.to_vec());
+        for (name, want) in [
+            ("VASP/6.4", Handling::Allowed),
+            ("vasp-6.4.2", Handling::Allowed),
+            ("VASP/5.4", Handling::Refused),
+            ("Ours/2.1", Handling::Allowed),
+            ("comsol62", Handling::Allowed),
+        ] {
+            assert_eq!(handling(&table, name, &some), Some(want), "{name}");
+        }
         assert_eq!(handling(&table, "CUDA/12", &Allowed::All), Some(Handling::Allowed));
-        let bad: Table =
-            toml::from_str("[[software]]\nname = 'X'\nreason = 'r'\nversion = '['").unwrap();
-        assert_eq!(bad.mistakes(), ["`[` of `X` is not a pattern"]);
         assert!(toml::from_str::<Table>("[[software]]\nnaem = 'X'").is_err());
+    }
+
+    #[test]
+    fn a_row_or_an_entry_that_could_never_fit_is_a_mistake_that_is_named() {
+        for (name, version, said) in [
+            ("X", "[", "row 1: `[` of `X` is not a pattern"),
+            ("NAM*", "*", "row 1: `NAM*` is no name of software: a name is a part of"),
+            ("NAMD/3.0", "*", "row 1: `NAMD/3.0` is no name"),
+            ("", "*", "row 1: `` is no name"),
+        ] {
+            let text =
+                format!("[[software]]\nname = '{name}'\nreason = 'r'\nversion = '{version}'");
+            let table: Table = toml::from_str(&text).unwrap();
+            let mistakes = table.mistakes();
+            assert!(mistakes.len() == 1 && mistakes[0].starts_with(said), "{mistakes:?}");
+        }
+        let entries = ["VASP", "VASP/6.*", "[", "NAMD/[", "/3", ""].map(str::to_owned);
+        let mistakes = Allowed::mistakes(&entries);
+        assert_eq!(mistakes.len(), 4, "{mistakes:?}");
+        assert!(mistakes[0].starts_with("entry 3 of `allow-restricted`, `[`: "), "{mistakes:?}");
+        assert!(mistakes[1].contains("NAMD/[`: `[` is not a pattern"), "{mistakes:?}");
     }
 }

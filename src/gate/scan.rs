@@ -3,12 +3,13 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
 
 use super::secrets::{SHAPES, Shape};
+use super::{assigned, secrets};
 
 /// Names that tell nothing of a person.
-const NOBODY: [&str; 24] = [
+const NOBODY: [&str; 72] = [
     "root",
     "user",
     "users",
@@ -32,11 +33,85 @@ const NOBODY: [&str; 24] = [
     "eessi",
     "spack",
     "module",
+    "modules",
     "software",
+    "image",
+    "images",
+    "shell",
+    "local",
+    "linux",
+    "data",
+    "lmod",
+    "apps",
+    "work",
+    "home",
+    "share",
+    "shared",
+    "science",
+    "student",
+    "staff",
+    "install",
+    "installer",
+    "package",
+    "packages",
+    "container",
+    "config",
+    "default",
+    "environment",
+    "python",
+    "system",
+    "service",
+    "services",
+    "server",
+    "backup",
+    "project",
+    "projects",
+    "group",
+    "library",
+    "source",
+    "sources",
+    "tools",
+    "temp",
+    "name",
+    "file",
+    "files",
+    "path",
+    "version",
+    "author",
+    "license",
+    "public",
+    "cluster",
+    "compute",
 ];
 /// Names that tell nothing of a place.
-const NOWHERE: [&str; 9] =
-    ["localhost", "localdomain", "login", "node", "head", "master", "debian", "ubuntu", "runner"];
+const NOWHERE: [&str; 24] = [
+    "localhost",
+    "localdomain",
+    "login",
+    "node",
+    "head",
+    "master",
+    "debian",
+    "ubuntu",
+    "runner",
+    "linux",
+    "data",
+    "server",
+    "cluster",
+    "compute",
+    "build",
+    "builder",
+    "test",
+    "host",
+    "local",
+    "image",
+    "shell",
+    "module",
+    "modules",
+    "container",
+];
+/// What is no text has a zero among its first bytes.
+const PROBE: usize = 8192;
 /// A shorter name is too often a word.
 const SHORTEST: usize = 4;
 
@@ -80,7 +155,9 @@ fn is_telling(name: &str, words: &[&str]) -> bool {
 pub enum Depth {
     /// Names and passwords, too: people or this program wrote it here.
     Settings,
-    /// The home directory alone.
+    /// Passwords, too: people may have written it here.
+    Configuration,
+    /// The home directory and tokens alone.
     Installed,
 }
 
@@ -109,6 +186,7 @@ pub struct Sighting {
 /// A search for everything at once.
 pub struct Scanner {
     needles: AhoCorasick,
+    texts: Vec<String>,
     kinds: Vec<Needle>,
 }
 
@@ -123,6 +201,19 @@ enum Needle {
     User(String),
     Host(String),
     Shape(&'static Shape),
+    /// A part of a name of secrets.
+    Name,
+}
+
+impl Needle {
+    /// Whether its letters have their case.
+    fn is_exact(&self) -> bool {
+        match self {
+            Self::Home | Self::User(_) | Self::Host(_) => true,
+            Self::Shape(shape) => shape.exact,
+            Self::Name => false,
+        }
+    }
 }
 
 impl Scanner {
@@ -149,7 +240,19 @@ impl Scanner {
         for shape in SHAPES {
             add(shape.start, Needle::Shape(shape));
         }
-        Ok(Self { needles: AhoCorasick::new(texts)?, kinds })
+        for part in assigned::PARTS {
+            add(part, Needle::Name);
+        }
+        let needles = AhoCorasickBuilder::new().ascii_case_insensitive(true).build(&texts)?;
+        Ok(Self { needles, texts, kinds })
+    }
+
+    /// The names of a person and places that are looked for.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.kinds.iter().filter_map(|kind| match kind {
+            Needle::User(name) | Needle::Host(name) => Some(name.as_str()),
+            _ => None,
+        })
     }
 
     /// What is seen in a text, each once a line; nothing in what is no text. Paths that are packed
@@ -161,12 +264,19 @@ impl Scanner {
         depth: Depth,
         is_packed: &dyn Fn(&Path) -> bool,
     ) -> Vec<Sighting> {
-        if text.contains(&0) {
+        if text.get(..PROBE.min(text.len())).is_none_or(|start| start.contains(&0)) {
             return Vec::new();
         }
         let mut seen = Vec::new();
         for found in self.needles.find_overlapping_iter(text) {
-            let Some(needle) = self.kinds.get(found.pattern().as_usize()) else { continue };
+            let at = found.pattern().as_usize();
+            let (Some(needle), Some(own)) = (self.kinds.get(at), self.texts.get(at)) else {
+                continue;
+            };
+            let is_own = text.get(found.range()) == Some(own.as_bytes());
+            if !is_own && needle.is_exact() {
+                continue;
+            }
             if let Some(what) = see(text, (found.start(), found.end()), needle, depth, is_packed) {
                 seen.push((found.start(), what));
             }
@@ -184,6 +294,12 @@ impl Scanner {
     }
 }
 
+/// Whether what a variable holds should not be shown: its name says so, or its value.
+#[must_use]
+pub fn looks_secret(name: &str, value: &str) -> bool {
+    assigned::is_secret_variable(name) || secrets::has_shape(value.as_bytes())
+}
+
 fn see(
     text: &[u8],
     (start, end): (usize, usize),
@@ -198,9 +314,13 @@ fn see(
     let ends = !rest.first().copied().is_some_and(is_word);
     match needle {
         Needle::Shape(shape) => {
-            let wanted = depth == Depth::Settings || !shape.in_settings;
+            let wanted = depth != Depth::Installed || !shape.in_settings;
             let word = !shape.is_word || starts;
             (wanted && word && (shape.follows)(rest)).then_some(Seen::Secret(shape.what))
+        }
+        Needle::Name => {
+            let wanted = depth != Depth::Installed;
+            wanted.then(|| assigned::seen(text, start, end)).flatten().map(Seen::Secret)
         }
         Needle::Home => {
             let option = text.get(..start)?.ends_with(b"-I") || text.get(..start)?.ends_with(b"-L");
@@ -293,18 +413,30 @@ mod tests {
             ("login7", &[]),
             ("http://a:b1c2@x.org", &["1 Secret(\"a user name with its password\")"]),
             ("password: hunter2", &["1 Secret(\"a password\")"]),
+            ("AWS_SECRET_ACCESS_KEY=a1B2c3D4e5F6", &["1 Secret(\"a token\")"]),
+            ("authorization: Basic amFuZTpodW50ZXIy", &["1 Secret(\"a token\")"]),
+            ("JANE Mercury", &[]),
             ("\0/home/jane/x", &[]),
         ] {
             assert_eq!(scan(text, Depth::Settings), want, "{text}");
         }
-        assert_eq!(scan("by jane on mercury\npassword: hunter2\n", Depth::Installed), [""; 0]);
+        let text = "by jane on mercury\npassword: hunter2\n";
+        assert_eq!(scan(text, Depth::Installed), [""; 0]);
+        assert_eq!(scan(text, Depth::Configuration), ["2 Secret(\"a password\")"]);
         assert_eq!(scan("cd /home/jane", Depth::Installed), ["1 Home(\"/home/jane\")"]);
     }
 
     #[test]
     fn names_that_everybody_has_tell_nothing() {
         let hosts = ["localhost.localdomain", "login1", "node042", "x1"].map(str::to_owned);
-        for (home, user) in [("/root", "root"), ("/", "nobody"), ("", "bob"), ("/home", "user1")] {
+        for (home, user) in [
+            ("/root", "root"),
+            ("/", "nobody"),
+            ("", "bob"),
+            ("/home", "user1"),
+            ("", "shell"),
+            ("", "lmod"),
+        ] {
             assert_eq!(Person::new(Some(home), Some(user), &hosts), Person::default(), "{home}");
         }
     }

@@ -8,6 +8,7 @@ mod diff;
 mod evaluation;
 mod formats;
 mod gate;
+mod leaks;
 mod leftovers;
 mod licences;
 mod modulefiles;
