@@ -215,8 +215,7 @@ pub(super) fn prepare(
     let Gathered { frozen, foundation, mut closure, mut warnings } = gathered;
     let (looks, slim) = (std::mem::take(&mut closure.looks), closure.slim.clone());
     let assembled = put_together(context, words, &frozen, closure, foundation.as_ref(), asked)?;
-    let all = words.talk.names_all();
-    warnings.extend(privacy::warnings(context, &assembled, &frozen, &warnings, all)?);
+    warnings.extend(privacy::warnings(context, words, &assembled, &frozen, &warnings)?);
     let findings =
         proof::find(&assembled, (&looks, foundation.as_ref()), terminal, &context.interrupt)?;
     Ok(Prepared { frozen, foundation, assembled, slim, warnings, findings })
@@ -327,8 +326,7 @@ fn warnings(
             .map(ToString::to_string),
     );
     warnings.extend(closure.warnings.iter().cloned());
-    let all = words.talk.names_all();
-    warnings.extend(gate::warnings(&asked.licences, frozen, closure, all));
+    warnings.extend(gate::warnings(&asked.licences, words, frozen, closure));
     if let Some(home) = context.environment.get("HOME") {
         warnings.extend(super::personal::warnings(frozen, Path::new(home), &closure.rootfs));
     }

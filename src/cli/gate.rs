@@ -120,15 +120,15 @@ pub(super) fn line(row: &Restricted) -> String {
     }
 }
 
-/// What else should be looked at before the image is handed on; `all` names every file.
+/// What else should be looked at before the image is handed on.
 pub(super) fn warnings(
     licences: &Licences,
+    words: &Container,
     frozen: &Frozen,
     closure: &Closure,
-    all: bool,
 ) -> Vec<String> {
     let mut warnings = licences.table.judge(&candidates(frozen), &licences.allowed).doubts;
-    warnings.extend(gate::access_warnings(&closure.closed, all));
+    warnings.extend(gate::access_warnings(&closure.closed, words.talk.names_all()));
     let keys = closure.omissions.iter().filter(|omission| omission.reason == "licence key");
     warnings.extend(keys.map(|omission| {
         let path = omission.path.to_string_lossy();

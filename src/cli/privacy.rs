@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::time::Instant;
 
+use super::args::Container;
 use super::context::Context;
 use super::frozen::Frozen;
 use crate::assemble::Assembled;
@@ -11,13 +12,13 @@ use crate::rootfs::{Content, FileId};
 use crate::stack::Stack;
 
 /// A sentence for each thing that the user may not want to hand on and that none of the warnings
-/// `before` names; `all` names every place.
+/// `before` names.
 pub(super) fn warnings(
     context: &Context,
+    words: &Container,
     assembled: &Assembled,
     frozen: &Frozen,
     before: &[String],
-    all: bool,
 ) -> anyhow::Result<Vec<String>> {
     let get = |name: &str| context.environment.get(name).map(String::as_str);
     let person = Person::new(get("HOME"), get("USER").or(get("LOGNAME")), &hosts());
@@ -61,7 +62,7 @@ pub(super) fn warnings(
         Seen::Home(path) => !before.iter().any(|warning| warning.contains(path.as_str())),
         _ => true,
     });
-    Ok(gate::sentences(&found, all))
+    Ok(gate::sentences(&found, words.talk.names_all()))
 }
 
 /// The machine's name, the short one and those that its own file gives it.

@@ -149,7 +149,7 @@ fn long_logs_and_files_of_settings_are_searched_and_all_is_named_on_request() {
     let home = env.root().join("home/secret");
     let filler = "checking for something... yes\n".repeat(40_000);
     let log = format!("{filler}cd {}\n{filler}", home.display());
-    env.write(prefix.join("easybuild/easybuild-App.log"), log);
+    env.write(prefix.join("log/run.log"), log);
     env.write(prefix.join("etc/app.conf"), format!("DB_PASSWD={}77\n", "realSecret"));
     env.write(prefix.join(".netrc"), "machine a.org login jane password correct\n");
     for at in 0..30 {
@@ -157,7 +157,7 @@ fn long_logs_and_files_of_settings_are_searched_and_all_is_named_on_request() {
     }
     let ran = export(&env, "App", "jane7");
     for said in [
-        "easybuild-App.log`, line 40001:",
+        "log/run.log`, line 40001:",
         "etc/app.conf`, line 1",
         "/.netrc`, line 1",
         "more things of this kind were seen (--verbose names each)",
