@@ -311,12 +311,9 @@ fn warnings(
     closure: &Closure,
 ) -> Vec<String> {
     let mut warnings = std::mem::take(&mut frozen.warnings);
-    warnings.extend(
-        context
-            .not_text
-            .iter()
-            .map(|name| format!("the variable {} is not UTF-8 and was ignored", Escaped(name))),
-    );
+    let not_text =
+        |name: &String| format!("the variable {} is not UTF-8 and was ignored", Escaped(name));
+    warnings.extend(context.not_text.iter().map(not_text));
     warnings.extend(frozen.differences.iter().map(ToString::to_string));
     warnings.extend(
         frozen

@@ -156,21 +156,18 @@ fn long_logs_and_files_of_settings_are_searched_and_all_is_named_on_request() {
         env.write(prefix.join(format!("etc/{at:02}.env")), format!("X_TOKEN=a1B2c3D4e5F6{at}\n"));
     }
     let ran = export(&env, "App", "jane7");
-    for said in [
-        "log/run.log`, line 40001:",
-        "etc/app.conf`, line 1",
-        "/.netrc`, line 1",
-        "more things of this kind were seen (--verbose names each)",
-    ] {
-        assert!(ran.stderr.contains(said), "{said}: {ran}");
-    }
-    assert!(!ran.stderr.contains("realSecret"), "{ran}");
+    let more = "more things of this kind were seen (--verbose names each)";
+    assert!(ran.stderr.contains(more), "{ran}");
     for words in ["App -V", "App --json"] {
         let all = export(&env, words, "jane7");
         for at in 0..30 {
             assert!(all.stderr.contains(&format!("etc/{at:02}.env`")), "{at}: {all}");
         }
-        assert!(!all.stderr.contains("more things"), "{all}");
+        for said in ["log/run.log`, line 40001", "etc/app.conf`, line 1", "/.netrc`, line 1"] {
+            assert!(all.stderr.contains(said), "{said}: {all}");
+        }
+        let untold = !all.stderr.contains("more things") && !all.stderr.contains("realSecret");
+        assert!(untold, "{all}");
     }
 }
 
@@ -178,16 +175,16 @@ fn long_logs_and_files_of_settings_are_searched_and_all_is_named_on_request() {
 fn a_user_whose_name_is_a_word_exports_under_strict() {
     let env = TestEnv::new();
     module(&env, "App/1.0", "");
-    for user in ["image", "shell", "modules", "local", "linux", "data", "lmod", "command", "tool"] {
+    for user in ["image", "lmod", "command"] {
         let ran = export(&env, "App --strict", user);
         assert!(ran.status == 0 && !ran.stderr.contains("warning"), "{user}: {ran}");
     }
     // what the session gives the image is told
     module(&env, "App/2.0", "setenv('OWNER', 'command')\n");
-    let ran = export(&env, "App/2.0", "command");
-    assert!(
-        ran.stderr.contains("your user name (`command`) stands in `$ROOT/mf/App/2.0.lua`"),
-        "{ran}"
-    );
-    assert!(ran.stderr.contains("/.module-export/env.json`"), "{ran}");
+    let ran = export(&env, "App/2.0 -V", "command");
+    for said in
+        ["your user name (`command`) stands in `/.module-export/", "`$ROOT/mf/App/2.0.lua`, line 2"]
+    {
+        assert!(ran.stderr.contains(said), "{said}: {ran}");
+    }
 }
