@@ -21,6 +21,7 @@ use super::privacy;
 use super::proof;
 use super::report::Report;
 use super::terminal::Terminal;
+use super::verdict::Verdict;
 use super::wish::Wish;
 use crate::assemble::{self, Assembled, Codec, Identity};
 use crate::audit::Finding;
@@ -57,7 +58,8 @@ pub(super) fn export(
     let gathered = gather(context, words, &asked, frozen, terminal)?;
     let mut prepared = prepare(context, words, &asked, gathered, terminal)?;
     proof::judge(&mut prepared.assembled, &prepared.findings, words.allow_incomplete, terminal)?;
-    gate::end_if_strict(words, (&prepared.warnings, &prepared.findings), terminal)?;
+    let verdict = Verdict::of(&prepared.findings, &prepared.assembled.rootfs);
+    gate::end_if_strict(words, (&prepared.warnings, &verdict), terminal)?;
     let written = write(context, words, &asked, &prepared, &mut output, terminal);
     // what a failed export compressed is of use to the next one
     if let Some(caching) = &asked.caching {
@@ -85,6 +87,7 @@ pub(super) fn export(
         slim,
         warnings,
         findings,
+        verdict,
         repositories,
         differences: frozen.differences,
         foreign: frozen.foreign,

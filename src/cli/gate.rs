@@ -5,9 +5,8 @@ use super::config::Config;
 use super::diagnose::Failure;
 use super::drift;
 use super::frozen::Frozen;
-use super::proof;
 use super::terminal::Terminal;
-use crate::audit::{Finding, Severity};
+use super::verdict::Verdict;
 use crate::base::Escaped;
 use crate::closure::{Cause, Closure, Handling, Restricted};
 use crate::gate::{self, Allowed, Candidate, Judgement, Table};
@@ -152,23 +151,24 @@ pub(super) fn look_again(
     let changes: Vec<_> = repositories.iter().filter_map(drift::Repository::warning).collect();
     warnings.extend(changes.iter().cloned());
     // what else there was to warn of has ended the export before, where it was to
-    end_if_strict(words, (&changes, &[]), terminal)?;
+    end_if_strict(words, (&changes, &Verdict::default()), terminal)?;
     Ok(repositories)
 }
 
-/// Ends the export at a warning, or at one of the proof's, where warnings are errors.
+/// Ends the export at a warning, or at one of the proof's about what the user asked for, where
+/// warnings are errors.
 pub(super) fn end_if_strict(
     words: &Container,
-    (warnings, findings): (&[String], &[Finding]),
+    (warnings, verdict): (&[String], &Verdict),
     terminal: &Terminal,
 ) -> Result<(), Failure> {
-    let count = warnings.len() + proof::count(findings, Severity::Warning);
+    let count = warnings.len() + verdict.warnings.len();
     if !words.strict || count == 0 {
         return Ok(());
     }
     for warning in warnings {
         terminal.warning(warning);
     }
-    proof::name_warnings(findings, terminal);
+    verdict.name_warnings(terminal);
     Err(Failure::Strict { count })
 }

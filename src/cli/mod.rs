@@ -42,6 +42,7 @@ mod stale;
 mod tally;
 mod terminal;
 mod told;
+mod verdict;
 mod verify;
 mod why;
 mod wish;

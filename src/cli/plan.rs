@@ -16,6 +16,7 @@ use super::output;
 use super::proof;
 use super::tally::{self, Detail, Share, Tally};
 use super::terminal::Terminal;
+use super::verdict::Verdict;
 use crate::assemble::Manifest;
 use crate::audit::{Finding, Severity};
 use crate::base::{ByteSize, Escaped};
@@ -114,7 +115,8 @@ pub(super) fn plan(
         let place = if place == Place::Destination { "destination" } else { "scratch" };
         space.push(Space { place, path, needed, available });
     }
-    let failure = failure(words, &prepared, &space);
+    let verdict = Verdict::of(&prepared.findings, &prepared.assembled.rootfs);
+    let failure = failure(words, (&prepared, &verdict), &space);
     let status = failure.as_ref().map_or(0, Failure::status);
     let image = words.destination.join(&place.file_name);
     let planned = Planned { slim_would_save, space, status, ..planned(words, image, prepared) };
@@ -123,7 +125,10 @@ pub(super) fn plan(
     }
     proof::name_errors(&planned.findings, words.allow_incomplete, terminal);
     if words.strict || terminal.verbose {
-        proof::name_warnings(&planned.findings, terminal);
+        verdict.name_warnings(terminal);
+    }
+    if terminal.verbose {
+        verdict.name_beneath(terminal);
     }
     print(words, &planned, terminal)?;
     match failure {
@@ -148,9 +153,13 @@ fn saving(
 }
 
 /// The first of the reasons for which `container` would write no image.
-fn failure(words: &Container, prepared: &Prepared, space: &[Space]) -> Option<Failure> {
+fn failure(
+    words: &Container,
+    (prepared, verdict): (&Prepared, &Verdict),
+    space: &[Space],
+) -> Option<Failure> {
     let errors = proof::count(&prepared.findings, Severity::Error);
-    let warnings = prepared.warnings.len() + proof::count(&prepared.findings, Severity::Warning);
+    let warnings = prepared.warnings.len() + verdict.warnings.len();
     if words.strict && warnings > 0 {
         return Some(Failure::Strict { count: warnings });
     }

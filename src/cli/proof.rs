@@ -13,6 +13,9 @@ use crate::base::{Escaped, Interrupt, Progress as _};
 use crate::elf::{self, Look, ReadAt};
 use crate::rootfs::{Content, FileId, Node, Part, Rootfs};
 
+/// How a finding ends about what the user did not want.
+pub(super) const ON_REQUEST: &str = "left out on request";
+
 /// Errors that are named on the way to a failure; the rest are counted.
 const NAMED: usize = 20;
 
@@ -156,30 +159,6 @@ pub(super) fn count(findings: &[Finding], severity: Severity) -> usize {
     findings.iter().filter(|finding| finding.severity == severity).count()
 }
 
-/// Names the warnings among `findings`.
-pub(super) fn name_warnings(findings: &[Finding], terminal: &Terminal) {
-    for finding in findings.iter().filter(|finding| finding.severity == Severity::Warning) {
-        terminal.warning(&sentence(finding));
-    }
-}
-
-/// What the proof came to, on one line.
-pub(super) fn summary(findings: &[Finding]) -> String {
-    let some = |severity, one: &str| match count(findings, severity) {
-        0 => None,
-        1 => Some(format!("1 {one}")),
-        many => Some(format!("{many} {one}s")),
-    };
-    let errors = some(Severity::Error, "error");
-    let verdict = if errors.is_some() { "INCOMPLETE" } else { "complete" };
-    let warnings = some(Severity::Warning, "warning");
-    let counts: Vec<_> = errors.into_iter().chain(warnings).collect();
-    if counts.is_empty() {
-        return verdict.to_owned();
-    }
-    format!("{verdict}; {} (--verbose names each, and so does `verify`)", counts.join(", "))
-}
-
 /// Names the errors among `findings`, and returns how many there are.
 pub(super) fn name_errors(
     findings: &[Finding],
@@ -215,8 +194,7 @@ pub(super) fn judge(
 pub(super) fn record(assembled: &mut Assembled, findings: &[Finding]) -> anyhow::Result<()> {
     let recorded = |finding: &&Finding| {
         finding.severity == Severity::Error
-            || finding.severity == Severity::Warning
-                && finding.what.ends_with("left out on request")
+            || finding.severity == Severity::Warning && finding.what.ends_with(ON_REQUEST)
     };
     let lack = |finding: &Finding| Lack {
         severity: severity(finding.severity).to_owned(),

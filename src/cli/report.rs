@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::caching::CacheReport;
-use super::proof;
 use super::terminal::Terminal;
+use super::verdict::Verdict;
 use crate::assemble::Manifest;
 use crate::audit::Finding;
 use crate::base::{ByteSize, Digest, Escaped};
@@ -50,6 +50,9 @@ pub(super) struct Report {
     pub(super) warnings: Vec<String>,
     /// What the proof of completeness found.
     pub(super) findings: Vec<Finding>,
+    /// The same in short.
+    #[serde(skip)]
+    pub(super) verdict: Verdict,
     /// The CVMFS repositories of the session, before and after.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) repositories: Vec<super::drift::Repository>,
@@ -71,7 +74,8 @@ impl Report {
             terminal.warning(warning);
         }
         if terminal.verbose {
-            proof::name_warnings(&self.findings, terminal);
+            self.verdict.name_warnings(terminal);
+            self.verdict.name_beneath(terminal);
         }
         let manifest = &self.manifest;
         let path = self.image.to_string_lossy();
@@ -97,7 +101,7 @@ impl Report {
         }
         terminal.say(&format!("  modules    {}", self.modules(terminal.verbose)));
         terminal.say(&format!("  starts on  {}", starts_on(manifest)));
-        terminal.say(&format!("  proof      {}", proof::summary(&self.findings)));
+        terminal.say(&format!("  proof      {}", self.verdict.summary()));
         self.show_slim(terminal);
         for row in &manifest.restricted {
             terminal.say(&format!("  licence    {}", super::gate::line(row)));
