@@ -166,7 +166,7 @@ fn what_was_left_out_on_request_is_a_warning_that_the_image_records() {
     let report = env.run(&mut module_export(&env, &session, words)).success();
     let report: Value = serde_json::from_str(&report).unwrap();
     let strict = env.run(&mut module_export(&env, &session, &format!("{words} --force --strict")));
-    assert!(strict.status == 5 && strict.stderr.contains("left out on request"), "{strict}");
+    assert!(strict.status == 5 && strict.stderr.contains("--strict treats them"), "{strict}");
     let lacks = report["manifest"]["lacks"].as_array().unwrap();
     assert!(!lacks.is_empty());
     assert!(lacks.iter().all(|lack| lack["severity"] == "warning"), "{lacks:?}");
