@@ -348,7 +348,13 @@ fn is_secret(value: &[u8], kind: &str, is_bare: bool, is_certain: bool) -> bool 
         return false;
     }
     // words of a sentence, and names of things, have no digits
-    digit || is_bare && is_no_word(value)
+    digit || is_bare && is_no_word(value) && (kind == PASSWORD || is_long(value))
+}
+
+/// Whether letters alone may be a token: what a program calls something is shorter, or of one case.
+fn is_long(value: &[u8]) -> bool {
+    let has = |case: fn(&u8) -> bool| value.iter().any(case);
+    value.len() >= 20 && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase)
 }
 
 /// Whether letters alone may be a secret: a name of something says so.
@@ -435,6 +441,7 @@ mod tests {
             ("set -gx API_TOKEN abcd1234efgh", SECRET),
             ("MY_TOKEN=a1B2c3D4e5F6g7H8", SECRET),
             ("TOKEN=a1B2c3D4e5F6g7H8", SECRET),
+            ("TOKEN=aQbWcEdRfTgYhUjIkOlPzX", SECRET),
             ("export API_KEY=\"a1B2c3D4e5F6\"", SECRET),
             ("SECRET_KEY=a1B2c3D4e5F6", SECRET),
             ("client_secret=a1B2c3D4e5F6", SECRET),
@@ -479,6 +486,7 @@ mod tests {
             "the password: wrong number 7",
             "password = required",
             "token = parser2->next",
+            "    self.token = nextchar",
             "\"eos_token\": \"<|endoftext|>\"",
             "tokens = 4096abcdefgh",
             "PUBLIC_KEY=a1B2c3D4e5F6g7H8",
