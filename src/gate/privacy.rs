@@ -90,6 +90,8 @@ const OF_LIBRARIES: [&str; 8] = [
     "perl5",
     "site_perl",
 ];
+/// Directories of an installation.
+const OF_PACKAGES: [&str; 5] = ["bin", "lib", "lib64", "libexec", "src"];
 /// Directories in which keys are there for everybody.
 const OF_EVERYBODY: [&str; 7] = ["test", "tests", "testing", "testdata", "examples", "doc", "docs"];
 
@@ -216,10 +218,18 @@ impl Search<'_> {
         if of_system && !path.starts_with("/usr/local") {
             return None;
         }
-        // what somebody asked for by its path is no part of a package
-        let is_asked = reason.starts_with("include:") && size <= INSTALLED;
+        let in_any =
+            |directories: &[&str]| path.iter().any(|part| directories.iter().any(|of| part == *of));
+        let of_library = in_any(&OF_EVERYBODY) || in_any(&OF_LIBRARIES);
+        // what somebody asked for by its path may be their own, but for what packages bring
+        let is_asked = reason.starts_with("include:")
+            && size <= INSTALLED
+            && !of_library
+            && !in_any(&OF_PACKAGES);
         let name = path.file_name()?.to_string_lossy();
-        let is_dotted = path.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
+        // `.netrc`, `.aws/creds`
+        let last = path.iter().rev().take(2);
+        let is_dotted = last.into_iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
         let is_named = NAMES.contains(&&*name);
         let lower = name.to_lowercase();
         let wanted = is_asked
@@ -229,9 +239,6 @@ impl Search<'_> {
             || lower.contains("licen")
             || lower.starts_with("_sysconfigdata")
             || lower == "sitecustomize.py";
-        let in_any =
-            |directories: &[&str]| path.iter().any(|part| directories.iter().any(|of| part == *of));
-        let of_library = in_any(&OF_EVERYBODY) || in_any(&OF_LIBRARIES);
         let is_configuration = is_asked
             || !of_library
                 && (is_dotted || is_named || has_ending(path, &CONFIGURATION) || in_any(&["etc"]));
@@ -470,6 +477,7 @@ mod tests {
                 "DB_PASSWD=realSecret77\n",
                 1,
             ),
+            ("/home/jane/lib/x.py", false, "include:/home/jane", "DB_PASSWD=realSecret77\n", 0),
             ("/apps/a/x.xml", false, "module:a/1", "<a>/home/jane/y</a>", 1),
             ("/apps/a/x.cfg", false, "module:a/1", "/home/jane/x", 1),
             ("/apps/a/x.c", false, "module:a/1", "/home/jane/x", 0),
