@@ -318,13 +318,9 @@ fn warnings(
         |name: &String| format!("the variable {} is not UTF-8 and was ignored", Escaped(name));
     warnings.extend(context.not_text.iter().map(not_text));
     warnings.extend(frozen.differences.iter().map(ToString::to_string));
-    warnings.extend(
-        frozen
-            .foreign
-            .iter()
-            .filter(|foreign| !finish::is_packed(&closure.rootfs, &foreign.path))
-            .map(ToString::to_string),
-    );
+    let foreign = frozen.foreign.iter();
+    let foreign = foreign.filter(|one| !finish::is_packed(&closure.rootfs, &one.path));
+    warnings.extend(foreign.map(ToString::to_string));
     warnings.extend(closure.warnings.iter().cloned());
     warnings.extend(gate::warnings(&asked.licences, words, frozen, closure));
     if let Some(home) = context.environment.get("HOME") {
