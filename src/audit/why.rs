@@ -198,6 +198,9 @@ impl Background<'_> {
                 format!("{what} the script `{}`, which asks for `{name}`", shown(user))
             }
             Cause::Script(user) => format!("the script `{}` names it", shown(user)),
+            Cause::Interpreter(user) => {
+                format!("it is of the standard library of the interpreter `{}`", shown(user))
+            }
             Cause::Constant(user) => format!("the program `{}` has its path in it", shown(user)),
             Cause::Environment(name) => format!("the variable {name} of the image names it"),
             Cause::Base(name) => match DATA.iter().find(|(word, _)| word == name) {

@@ -104,6 +104,7 @@ pub(super) fn group(cause: &Cause, detail: Detail) -> (String, String) {
         Cause::Link(_) => ("what packed links lead to", None),
         Cause::BaseScript { .. } => ("interpreters of packed scripts", None),
         Cause::Script(_) => ("what packed scripts name", None),
+        Cause::Interpreter(_) => ("libraries of interpreters", None),
         Cause::Constant(_) => ("what packed programs name", None),
         Cause::Environment(_) => ("what variables name", None),
         Cause::Base(_) => ("base of this machine", None),

@@ -7,6 +7,7 @@
 //! | `library:NAME for PATH` | what loads `PATH`, an ELF file, found by this name | `PATH` |
 //! | `link:PATH` | where this link leads | `PATH` |
 //! | `script:PATH` | what this script names, in its `#!` line or below it | `PATH` |
+//! | `interpreter:PATH` | in the standard library of this interpreter | `PATH` |
 //! | `constant:PATH` | what a constant of this program names | `PATH` |
 //! | `base:NAME for PATH` | this machine's `NAME`, which the `#!` line of `PATH` asks for | `PATH` |
 //! | `base:NAME` | a tool or data of this machine that every image gets | nothing |
@@ -47,6 +48,8 @@ pub enum Cause {
     Link(PathBuf),
     /// This script names it, as what runs it or further below.
     Script(PathBuf),
+    /// It is of the standard library of this interpreter.
+    Interpreter(PathBuf),
     /// A constant of this program names it.
     Constant(PathBuf),
     /// This variable of the image names it.
@@ -96,6 +99,7 @@ impl Cause {
             Self::Library { .. } => "library",
             Self::Link(_) => "link",
             Self::Script(_) => "script",
+            Self::Interpreter(_) => "interpreter",
             Self::Constant(_) => "constant",
             Self::Environment(_) => "environment",
             Self::Base(_) | Self::BaseScript { .. } | Self::Beneath => "base",
@@ -115,6 +119,7 @@ impl Cause {
             Self::Library { user, .. }
             | Self::BaseScript { user, .. }
             | Self::Script(user)
+            | Self::Interpreter(user)
             | Self::Constant(user)
             | Self::Link(user) => Some(user),
             _ => None,
@@ -145,6 +150,7 @@ impl fmt::Display for Cause {
             Self::Beneath | Self::Generated => write!(f, "{kind}:"),
             Self::Link(path)
             | Self::Script(path)
+            | Self::Interpreter(path)
             | Self::Constant(path)
             | Self::Layer(path)
             | Self::Include(path) => {
@@ -224,6 +230,7 @@ fn understood(reason: &str) -> Option<Cause> {
         "environment" => Cause::Environment(detail.to_owned()),
         "link" => Cause::Link(path()?),
         "script" => Cause::Script(path()?),
+        "interpreter" => Cause::Interpreter(path()?),
         "constant" => Cause::Constant(path()?),
         "compat" => Cause::Layer(path()?),
         "include" => Cause::Include(path()?),
@@ -264,6 +271,7 @@ mod tests {
                 "base:python3 for /x",
                 Cause::BaseScript { name: "python3".into(), user: "/x".into() },
             ),
+            ("interpreter:/c", Cause::Interpreter("/c".into())),
             ("compat:/c", Cause::Layer("/c".into())),
             ("generated:", Cause::Generated),
             ("new:thing", Cause::Other("new:thing".to_owned())),
@@ -303,6 +311,7 @@ mod tests {
             (name(), path()).prop_map(|(name, user)| Cause::Library { name, user }),
             any::<String>().prop_map(Cause::Environment),
             path().prop_map(Cause::Script),
+            path().prop_map(Cause::Interpreter),
             path().prop_map(Cause::Constant),
             (name(), path()).prop_map(|(name, user)| Cause::BaseScript { name, user }),
             name().prop_filter_map("a name", |name| {

@@ -42,7 +42,7 @@ pub use links::OF_THE_RUNTIME;
 pub use packages::{Packages, is_licence};
 pub use policy::LEFT_OUT_ON_REQUEST;
 pub use scope::is_driver;
-pub use slim::{NOT_REACHED, Opener, Slim};
+pub use slim::{Caller, NOT_REACHED, Opener, Slim};
 pub use stripped::{Handling, NOT_REDISTRIBUTABLE, Restricted, Stripped, may_be_kept};
 
 /// What to pack.
@@ -271,7 +271,7 @@ fn add_reached(
             Some(host::Scripts::new(request, places.collect()))
         }
     };
-    let mut reach = slim::Reach::new(collector, layers)?;
+    let mut reach = slim::Reach::new(collector, layers, request.slim)?;
     let confines = reach.confines();
     let mut libraries = libraries::Needs::new(collector, request, scope);
     let astray = loop {

@@ -1,28 +1,32 @@
 //! Of a compatibility layer only what an image needs: a core, and what packed files reach.
 //!
 //! Libraries, interpreters and links are followed as everywhere else. Beyond these, a packed file
-//! reaches what its text or its constants name: absolute paths in the layer, and, where it opens
-//! libraries while it runs, names of libraries.
+//! reaches what its text or its constants name: absolute paths in the layer, programs that it starts
+//! by their names, and, where it opens libraries while it runs, names of libraries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::collect::Collector;
 use super::libraries::Needs;
 use super::packages::is_licence;
 use super::walk::Surveyed;
-use super::{Base, Cause, ClosureError, Reason, Request, eessi, host, parallel};
-use crate::base::ByteSize;
+use super::{Base, Cause, ClosureError, Omission, Reason, Request, eessi, host, parallel};
 use crate::elf::{Constants, Object, paths_below};
+use crate::environment::Variables;
 use crate::rootfs::Content;
 use crate::stack::Stack;
 
-/// How the reason of what is left out of the base begins.
-pub const NOT_REACHED: &str = "not reached (--slim)";
+mod calls;
+mod commands;
+mod programs;
+mod site;
+mod told;
+
+use programs::{Programs, Started};
+pub use told::{Caller, NOT_REACHED, Opener, Slim};
 
 /// Longest text that is searched for paths, in bytes.
 const LONGEST_TEXT: u64 = 1 << 20;
@@ -78,36 +82,6 @@ const PLUGINS: [(&[u8], &[u8]); 7] = [
     (b"libpam.so", b"security"),
 ];
 
-/// What was left out of the base, and what may turn out to be missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slim {
-    /// Files and links of the layers that are packed.
-    pub packed: u64,
-    /// Bytes of them.
-    pub packed_bytes: ByteSize,
-    /// Files and links that are not.
-    pub left_out: u64,
-    /// Bytes of them.
-    pub left_out_bytes: ByteSize,
-    /// Packed files that open libraries while they run, in byte order.
-    pub openers: Vec<Opener>,
-}
-
-/// A packed file that opens libraries by name while it runs.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Opener {
-    /// The file.
-    #[serde(serialize_with = "crate::base::path_text::one")]
-    pub path: PathBuf,
-    /// Where it looks besides the loader's directories: its RPATH or RUNPATH, as it stands there.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub search_path: Vec<String>,
-    /// Libraries of the layer that it names and that are not packed, as its search path does not
-    /// lead to them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub not_packed: Vec<String>,
-}
-
 /// The layers of which only a part is to be packed.
 pub(super) fn layers(request: &Request<'_>) -> Vec<PathBuf> {
     match (request.stack, request.base, request.slim) {
@@ -145,7 +119,7 @@ fn add_licences(collector: &mut Collector<'_>, layer: &Path) -> Result<(), Closu
         if !directory.is_dir() {
             continue;
         }
-        for found in collector.survey(&directory)? {
+        for found in collector.survey(&directory, &mut Vec::new())? {
             if found.path.file_name().is_some_and(is_licence) || !directory.ends_with("doc") {
                 collector.add(&found.path, &reason)?;
             }
@@ -171,7 +145,7 @@ fn add_named(
         return Ok(());
     }
     let Some(real) = collector.follow(path, reason)? else { return Ok(()) };
-    if !is_shared(layer, &real) && collector.survey(&real)?.len() <= MANY {
+    if !is_shared(layer, &real) && collector.survey(&real, &mut Vec::new())?.len() <= MANY {
         collector.add(&real, reason)?;
     } else {
         collector.make_directory(&real)?;
@@ -199,22 +173,34 @@ pub(super) struct Reach {
     /// ELF files that were looked into.
     scanned: usize,
     openers: BTreeMap<PathBuf, Opener>,
+    programs: Programs,
+    /// Programs that files may start, by the files.
+    callers: BTreeMap<PathBuf, BTreeSet<Vec<u8>>>,
+    /// What no image has of the layers.
+    private: Vec<Omission>,
 }
 
 impl Reach {
-    /// The search in `layers`; in none there is nothing to find.
+    /// The search in `layers`, of which it adds the links that lead out; in none there is nothing
+    /// to find.
     pub(super) fn new(
-        collector: &Collector<'_>,
+        collector: &mut Collector<'_>,
         layers: Vec<PathBuf>,
+        variables: Option<&Variables>,
     ) -> Result<Self, ClosureError> {
-        let mut survey = Vec::new();
+        let (mut survey, mut private) = (Vec::new(), Vec::new());
         for layer in &layers {
-            survey.extend(collector.survey(layer)?);
+            let found = collector.survey(layer, &mut private)?;
+            collector.confined(Some(layer), |collector| site::add(collector, layer, &found))?;
+            survey.extend(found);
         }
+        let no_variables = Variables::new();
+        let programs = Programs::new(&survey, &layers, variables.unwrap_or(&no_variables));
         let names = survey.iter().filter_map(|found| found.path.file_name());
         let names = names.filter(|name| is_library(name)).map(OsStr::to_owned).collect();
-        let openers = BTreeMap::new();
-        Ok(Self { layers, survey, names, seen: 0, scanned: 0, openers })
+        let (openers, callers) = (BTreeMap::new(), BTreeMap::new());
+        let (seen, scanned) = (0, 0);
+        Ok(Self { layers, survey, names, seen, scanned, openers, programs, callers, private })
     }
 
     /// Where the links of what is added are followed to: what all layers lie in.
@@ -239,7 +225,8 @@ impl Reach {
         for file in files {
             let Content::Host(path) = &file.content else { continue };
             if file.size <= LONGEST_TEXT && may_be_text(path, file.metadata.mode) {
-                texts.push(path.clone());
+                let is_of_library = file.reason.starts_with("interpreter:");
+                texts.push((path.clone(), is_of_library));
             }
             paths.push(path.clone());
         }
@@ -250,16 +237,19 @@ impl Reach {
 
     /// Adds what scripts, modulefiles and the like name.
     fn add_named_in_texts(
-        &self,
+        &mut self,
         collector: &mut Collector<'_>,
-        files: &[PathBuf],
+        files: &[(PathBuf, bool)],
     ) -> Result<(), ClosureError> {
-        let read = |path: &PathBuf| -> Vec<BTreeSet<PathBuf>> {
-            let text = text_of(path).unwrap_or_default();
-            self.layers.iter().map(|layer| paths_below(&text, layer)).collect()
+        let read = |(path, is_of_library): &(PathBuf, bool)| -> (Vec<BTreeSet<PathBuf>>, Started) {
+            let Some(text) = text_of(path) else { return Default::default() };
+            let names_paths = text.starts_with(b"#!") || is_text(path);
+            let layers = self.layers.iter().filter(|_| names_paths);
+            let paths = layers.map(|layer| paths_below(&text, layer)).collect();
+            (paths, self.programs.of_script(path, &text, *is_of_library))
         };
         let named = parallel::map(files, collector.interrupt, read)?;
-        for (file, named) in files.iter().zip(named) {
+        for ((file, _), (named, started)) in files.iter().zip(named) {
             let reason: Reason = Cause::Script(collector.place(file)).into();
             for (layer, paths) in self.layers.iter().zip(named) {
                 for path in paths {
@@ -275,6 +265,22 @@ impl Reach {
                     }
                 }
             }
+            self.add_started(collector, file, started, &reason)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the programs that `file` starts, and notes those that it may start.
+    fn add_started(
+        &mut self,
+        collector: &mut Collector<'_>,
+        file: &Path,
+        started: Started,
+        reason: &Reason,
+    ) -> Result<(), ClosureError> {
+        self.programs.add(collector, &started.certain, reason)?;
+        if !started.possible.is_empty() {
+            self.callers.insert(file.to_owned(), started.possible);
         }
         Ok(())
     }
@@ -320,10 +326,13 @@ impl Reach {
                 names.retain(|name| self.names.contains(name));
             }
             let paths = self.layers.iter().map(|layer| constants.paths_below(layer)).collect();
-            Named { opens: constants.opens_libraries, names, paths }
+            let started = self.programs.of_program(&constants);
+            Named { opens: constants.opens_libraries, names, paths, started }
         };
         let named = parallel::map(&objects, collector.interrupt, read)?;
         for (index, (object, named)) in objects.iter().zip(named).enumerate() {
+            let reason: Reason = Cause::Constant(collector.place(&object.path)).into();
+            self.add_started(collector, &object.path, named.started, &reason)?;
             for (layer, paths) in self.layers.iter().zip(&named.paths) {
                 for path in paths {
                     add_constant(collector, layer, path, &object.path)?;
@@ -336,7 +345,7 @@ impl Reach {
                 }
             }
             if named.opens {
-                self.openers.insert(object.path.clone(), opener(object, not_packed));
+                self.openers.insert(object.path.clone(), Opener::new(object, not_packed));
             }
         }
         Ok(())
@@ -344,45 +353,6 @@ impl Reach {
 
     fn layer_of(&self, path: &Path) -> Option<&PathBuf> {
         self.layers.iter().find(|layer| path.starts_with(layer))
-    }
-
-    /// Notes what is left out, one omission for each directory at the top of a layer, and counts it.
-    pub(super) fn finish(self, collector: &mut Collector<'_>) -> Slim {
-        let mut slim = Slim { openers: self.openers.into_values().collect(), ..Slim::default() };
-        let mut left: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
-        for found in &self.survey {
-            let is_packed =
-                collector.image(&found.path).is_ok_and(|at| collector.rootfs.get(&at).is_some());
-            if is_packed {
-                slim.packed += 1;
-                slim.packed_bytes.0 += found.bytes;
-                continue;
-            }
-            slim.left_out += 1;
-            slim.left_out_bytes.0 += found.bytes;
-            let Some(layer) = self.layers.iter().find(|layer| found.path.starts_with(layer)) else {
-                continue;
-            };
-            let (entries, bytes) = left.entry(top_of(layer, &found.path)).or_default();
-            *entries += 1;
-            *bytes += found.bytes;
-        }
-        for (top, (entries, bytes)) in left {
-            let bytes = ByteSize(bytes);
-            let noun = if entries == 1 { "file or link" } else { "files and links" };
-            collector.omit(&top, &format!("{NOT_REACHED}: {entries} {noun}, {bytes}"));
-        }
-        // what a name leads to may have joined for another reason
-        for opener in &mut slim.openers {
-            let packed = |name: &String| {
-                let mut found = self.survey.iter().filter(|found| {
-                    found.path.file_name().is_some_and(|known| known == OsStr::new(name))
-                });
-                found.any(|found| collector.has(&found.path))
-            };
-            opener.not_packed.retain(|name| !packed(name));
-        }
-        slim
     }
 }
 
@@ -393,16 +363,7 @@ struct Named {
     names: BTreeSet<OsString>,
     /// Paths in each of the layers.
     paths: Vec<BTreeSet<PathBuf>>,
-}
-
-fn opener(object: &Object, not_packed: Vec<String>) -> Opener {
-    let facts = &object.facts;
-    let lists = facts.runpath.iter().chain(&facts.rpath).take(1);
-    let search_path = lists.flat_map(|list| {
-        let list = list.to_string_lossy().into_owned();
-        list.split(':').map(str::to_owned).collect::<Vec<_>>()
-    });
-    Opener { path: object.path.clone(), search_path: search_path.collect(), not_packed }
+    started: Started,
 }
 
 /// Adds what `path`, a constant of `program`, leads to in `layer`: a file, or a directory of
@@ -426,13 +387,6 @@ fn add_constant(
     Ok(())
 }
 
-/// The directory of `layer` that `path` is counted with: at its top, or in `usr`.
-fn top_of(layer: &Path, path: &Path) -> PathBuf {
-    let Ok(below) = path.strip_prefix(layer) else { return layer.to_owned() };
-    let depth = if below.starts_with("usr") { 2 } else { 1 };
-    layer.join(below.iter().take(depth).collect::<PathBuf>())
-}
-
 /// `libz.so.1`, `plugin.so`.
 fn is_library(name: &OsStr) -> bool {
     let name = name.as_bytes();
@@ -441,7 +395,7 @@ fn is_library(name: &OsStr) -> bool {
 
 /// Whether a file is worth opening in search of paths.
 fn may_be_text(path: &Path, mode: u16) -> bool {
-    mode & 0o111 != 0 || is_text(path)
+    mode & 0o111 != 0 || is_text(path) || programs::is_code(path)
 }
 
 /// Whether a file of this name names paths although it is no script.
@@ -456,13 +410,13 @@ fn names_directories(path: &Path) -> bool {
     [&b".pc"[..], b".pth", b"pyvenv.cfg"].iter().any(|end| name.ends_with(end))
 }
 
-/// The text of the file at `path` if it is one that names paths.
+/// The text of the file at `path` if it is one that names something.
 fn text_of(path: &Path) -> Option<Vec<u8>> {
     use std::io::Read as _;
     let mut file = std::fs::File::open(path).ok()?;
     let mut text = Vec::new();
     (&mut file).take(2).read_to_end(&mut text).ok()?;
-    if !is_text(path) && text != b"#!" {
+    if !is_text(path) && !programs::is_code(path) && text != b"#!" {
         return None;
     }
     file.take(LONGEST_TEXT).read_to_end(&mut text).ok()?;

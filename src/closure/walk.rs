@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::collect::{Collector, kind};
 use super::policy::Policy;
-use super::{ClosureError, Reason, parallel};
+use super::{ClosureError, Omission, Reason, parallel};
 use crate::base::fs::{PathError, sorted_dir};
 
 /// A thing found in a directory.
@@ -25,11 +25,17 @@ pub(super) struct Surveyed {
     pub(super) path: PathBuf,
     /// Bytes of a file by its first name; 0 of a link, and by other names.
     pub(super) bytes: u64,
+    pub(super) is_link: bool,
 }
 
 impl Collector<'_> {
-    /// What [`Self::walk`] would add of the directory `top`, which has no link in its path.
-    pub(super) fn survey(&self, top: &Path) -> Result<Vec<Surveyed>, ClosureError> {
+    /// What [`Self::walk`] would add of the directory `top`, which has no link in its path; what it
+    /// would leave out goes to `omitted`.
+    pub(super) fn survey(
+        &self,
+        top: &Path,
+        omitted: &mut Vec<Omission>,
+    ) -> Result<Vec<Surveyed>, ClosureError> {
         let mut level = vec![top.to_owned()];
         let mut found = Vec::new();
         let mut linked = BTreeSet::new();
@@ -38,14 +44,21 @@ impl Collector<'_> {
             let listed = parallel::map(&level, self.interrupt, |at| list(at, policy))?;
             level.clear();
             for entry in listed.into_iter().flatten().flatten() {
-                let Entry::Keep(path, metadata) = entry else { continue };
+                let (path, metadata) = match entry {
+                    Entry::Keep(path, metadata) => (path, metadata),
+                    Entry::Omit(path, reason) => {
+                        omitted.push(Omission { path, reason: reason.to_owned() });
+                        continue;
+                    }
+                };
                 if metadata.is_dir() {
                     level.push(path);
                 } else {
                     let first =
                         metadata.nlink() == 1 || linked.insert((metadata.dev(), metadata.ino()));
                     let counts = metadata.is_file() && first;
-                    found.push(Surveyed { path, bytes: if counts { metadata.len() } else { 0 } });
+                    let bytes = if counts { metadata.len() } else { 0 };
+                    found.push(Surveyed { path, bytes, is_link: metadata.is_symlink() });
                 }
             }
         }

@@ -32,11 +32,17 @@ const OPENERS: [&[u8]; 7] = [
     b"g_module_open",
 ];
 
+/// Functions that look for a program on the search path and start it.
+const STARTERS: [&[u8]; 6] =
+    [b"system", b"popen", b"execlp", b"execvp", b"execvpe", b"posix_spawnp"];
+
 /// The read-only data of an ELF file, and whether it opens libraries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Constants {
     /// Whether it calls, or offers, a function that opens a library by its name.
     pub opens_libraries: bool,
+    /// Whether it calls, or offers, a function that starts a program by its name.
+    pub starts_programs: bool,
     data: Vec<u8>,
 }
 
@@ -65,6 +71,11 @@ impl Constants {
     #[must_use]
     pub fn paths_below(&self, top: &Path) -> BTreeSet<PathBuf> {
         paths_below(&self.data, top)
+    }
+
+    /// The texts in them: what ends with a zero byte.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.data.split(|&byte| byte == 0).filter(|text| !text.is_empty())
     }
 
     /// The file names in them that look like a library's: `libz.so.1`.
@@ -149,9 +160,10 @@ where
     let symbols = sections.symbols(endian, data, elf::SHT_DYNSYM);
     let symbols = symbols.map_err(|_| ElfError::Malformed("dynamic symbols"))?;
     let strings = symbols.strings();
-    found.opens_libraries = symbols
-        .iter()
-        .any(|symbol| symbol.name(endian, strings).is_ok_and(|name| OPENERS.contains(&name)));
+    for name in symbols.iter().filter_map(|symbol| symbol.name(endian, strings).ok()) {
+        found.opens_libraries |= OPENERS.contains(&name);
+        found.starts_programs |= STARTERS.contains(&name);
+    }
     Ok(found)
 }
 
@@ -170,7 +182,7 @@ mod tests {
     #[test]
     fn names_of_libraries_are_told_from_other_words() {
         let data = b"libz.so.1\0%s/libq.so\0a.sock\0.so\0x.so.conf.d\0name.so".to_vec();
-        let constants = Constants { opens_libraries: true, data };
+        let constants = Constants { opens_libraries: true, data, ..Constants::default() };
         let want = ["libq.so", "libz.so.1", "name.so", "x.so.conf.d"];
         assert_eq!(constants.library_names(), want.map(OsString::from).into());
     }
@@ -179,6 +191,8 @@ mod tests {
     fn the_shell_of_this_machine_has_constants_and_libc_opens_libraries() {
         let shell = Constants::read(Path::new("/bin/bash")).unwrap();
         assert!(!shell.paths_below(Path::new("/etc")).is_empty());
+        assert!(!shell.starts_programs, "it looks for them itself");
+        assert!(shell.texts().any(|text| text == b"BASH"));
         let libc = ["/lib64/libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6"].map(Path::new);
         let Some(libc) = libc.into_iter().find(|path| path.exists()) else { return };
         let libc = Constants::read(libc).unwrap();

@@ -12,6 +12,18 @@ pub(super) fn library_directories(program: &Path, place: &Place) -> Vec<PathBuf>
     below_prefix(program, place.root(), place.libraries())
 }
 
+/// Whether a program is called as an interpreter that has a standard library: `python3.11`, and not
+/// `pythontex`.
+pub(super) fn is_interpreter(program: &Path) -> bool {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    ["python", "perl", "tclsh"].iter().any(|start| {
+        name.strip_prefix(start).is_some_and(|version| {
+            let mut version = version.chars();
+            version.next().is_none_or(|first| first.is_ascii_digit() || first == '-')
+        })
+    })
+}
+
 fn below_prefix(program: &Path, root: &Path, libraries: &[PathBuf]) -> Vec<PathBuf> {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     // <prefix>/bin/<name>
@@ -59,6 +71,22 @@ fn pythons(lib: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn interpreters_are_told_by_their_names() {
+        for (name, want) in [
+            ("python", true),
+            ("python3.11", true),
+            ("python-exec2c", true),
+            ("perl5.36-x86_64-linux-gnu", true),
+            ("tclsh8.6", true),
+            ("pythontex", false),
+            ("perldoc", false),
+            ("bash", false),
+        ] {
+            assert_eq!(is_interpreter(&Path::new("/usr/bin").join(name)), want, "{name}");
+        }
+    }
 
     #[test]
     fn the_library_of_an_interpreter_lies_below_its_prefix() {

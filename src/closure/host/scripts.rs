@@ -69,6 +69,7 @@ impl<'a> Scripts<'a> {
                     _ => None,
                 })
                 .collect();
+            self.add_libraries(collector, &paths)?;
             let asked = parallel::map(&paths, collector.interrupt, |path| interpreter_of(path))?;
             // by the first script that asks for it
             let mut new: BTreeMap<Interpreter, &Path> = BTreeMap::new();
@@ -118,8 +119,24 @@ impl<'a> Scripts<'a> {
         let Ok(real) = std::fs::canonicalize(&program) else { return Ok(()) };
         // an interpreter that a module brings has its library with it
         if !there_already || place.is_own(&real) {
-            for directory in interpreters::library_directories(&real, place) {
-                collector.add(&directory, &reason)?;
+            add_library(collector, &real, place)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the standard libraries of interpreters of layers among `programs`, whatever these are
+    /// packed for.
+    fn add_libraries(
+        &self,
+        collector: &mut Collector<'_>,
+        programs: &[PathBuf],
+    ) -> Result<(), ClosureError> {
+        for place in self.places.iter().filter(|place| place.is_layer()) {
+            for program in programs.iter().filter(|program| place.is_own(program)) {
+                let is_in_bin = program.parent().is_some_and(|parent| parent.ends_with("bin"));
+                if is_in_bin && interpreters::is_interpreter(program) {
+                    add_library(collector, program, place)?;
+                }
             }
         }
         Ok(())
@@ -133,6 +150,19 @@ impl<'a> Scripts<'a> {
             !self.private.iter().any(|private| path.starts_with(private)) || collector.holds(path)
         })
     }
+}
+
+/// Adds the standard library of the interpreter at `program`, links followed.
+fn add_library(
+    collector: &mut Collector<'_>,
+    program: &Path,
+    place: &Place,
+) -> Result<(), ClosureError> {
+    let reason: Reason = Cause::Interpreter(collector.place(program)).into();
+    for directory in interpreters::library_directories(program, place) {
+        collector.add(&directory, &reason)?;
+    }
+    Ok(())
 }
 
 /// The interpreters that the file at `path` asks for: `env` counts as one, too.

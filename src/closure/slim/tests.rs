@@ -57,7 +57,7 @@ fn of_a_layer_the_core_and_what_something_reaches_is_packed_and_nothing_else() {
         ("usr/bin/env", "f 444 core:env"),
         ("usr/bin/perl", "l perl5.36"),
         ("usr/bin/perl5.36", &format!("f 444 {script}")),
-        ("usr/share/perl5/strict.pm", &format!("f 444 {script}")),
+        ("usr/share/perl5/strict.pm", "f 444 interpreter:$R/$LAYER/usr/bin/perl5.36"),
         ("usr/bin/named", &format!("f 444 {script}")),
         ("usr/bin/unnamed", "-"),
         ("usr/share/Lmod/libexec/lmod", "f 444 core:lmod"),
