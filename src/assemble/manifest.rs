@@ -1,5 +1,6 @@
 //! `/.module-export/manifest.json`, schema version 1.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ pub struct Manifest {
     /// Whether of what lies under the modules only a part is packed (`--slim`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub slim: bool,
+    /// Names of programs of what lies under the modules that `--slim` left out, by directory.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub programs_left_out: BTreeMap<String, Vec<String>>,
     /// What was left out, and why.
     pub omissions: Vec<Omission>,
     /// Links into per-site places.
@@ -166,6 +170,12 @@ pub(super) fn manifest(assembly: &Assembly) -> Manifest {
         cpu: assembly.cpu.clone(),
         base: assembly.base.clone(),
         slim: assembly.closure.slim.is_some(),
+        programs_left_out: assembly
+            .closure
+            .slim
+            .as_ref()
+            .map(|slim| slim.programs_left_out.clone())
+            .unwrap_or_default(),
         omissions: assembly.closure.omissions.clone(),
         bind_points: assembly.closure.bind_points.clone(),
         restricted: assembly.closure.restricted.clone(),

@@ -208,6 +208,26 @@ impl Report {
                 slim.openers.len()
             ));
         }
+        if !slim.callers.is_empty() && !terminal.verbose {
+            terminal.say(&format!(
+                "             {} files may start programs that are not packed (--verbose names each)",
+                slim.callers.len()
+            ));
+        }
+        for caller in slim.callers.iter().filter(|_| terminal.verbose) {
+            terminal.say(&format!(
+                "  may start  {}: {} (not packed)",
+                Escaped(&caller.path.to_string_lossy()),
+                Escaped(&caller.not_packed.join(", "))
+            ));
+        }
+        for (directory, names) in slim.programs_left_out.iter().filter(|_| terminal.verbose) {
+            terminal.say(&format!(
+                "  left out   programs of {}: {}",
+                Escaped(directory),
+                Escaped(&names.join(" "))
+            ));
+        }
         for opener in guesses.iter().filter(|_| terminal.verbose) {
             terminal.say(&format!(
                 "  may open   {}: {} (not packed)",

@@ -111,7 +111,8 @@ impl Repository {
         resolve(&request, &Silent, &Interrupt::default())
     }
 
-    fn closure(&self) -> Closure {
+    /// The closure with all of the layer.
+    pub(super) fn closure(&self) -> Closure {
         self.resolve(&[], &[]).unwrap()
     }
 

@@ -131,6 +131,7 @@ fn everything_in_an_image_of_eessi_is_explained() {
     assert!(kinds.contains("core") && kinds.contains("library"), "{kinds:?}");
 
     let layer = &session["EPREFIX"];
+    check_what_a_slim_base_lacks(&env, &env.work().join("slim.sif"), layer);
     let shell = answer(&env, &image, "/bin/sh");
     assert_eq!(shell["links"][0]["path"], "/bin/sh");
     assert_eq!(shell["links"][0]["chain"]["steps"][0]["reason"], "generated:");
@@ -155,6 +156,28 @@ fn everything_in_an_image_of_eessi_is_explained() {
     assert_eq!(link["bind_point"]["path"], host, "{link}");
     let ran = why(&env, &image, &format!("{host}/nvidia/libcuda.so"), &[]);
     assert!(ran.status == 1 && ran.stderr.contains("where a site may bind its own"), "{ran}");
+}
+
+/// What a slim image does not have is told from what was never there, as far as that is known.
+fn check_what_a_slim_base_lacks(env: &TestEnv, image: &Path, layer: &str) {
+    let report = env.run(env.module_export().args(["inspect", "--json"]).arg(image)).success();
+    let manifest: Value = serde_json::from_str(&report).unwrap();
+    let bin = format!("{layer}/usr/bin");
+    let program = manifest["programs_left_out"][&*bin][0].as_str().unwrap();
+    let program = format!("{bin}/{program}");
+    let left = answer(env, image, &program);
+    assert_eq!(left["left_out"]["path"], *program);
+    let reason = "not reached (--slim): nothing that is packed starts it or names it";
+    assert_eq!(left["left_out"]["reason"], reason);
+    let never = answer(env, image, &format!("{bin}/never-existed"));
+    assert_eq!(never["left_out"], Value::Null);
+    let ran = why(env, image, &format!("{bin}/never-existed"), &[]);
+    assert!(ran.stderr.contains("has no program of this name"), "{ran}");
+    let data = why(env, image, &format!("{layer}/usr/share/never-existed"), &[]);
+    assert!(data.stderr.contains("reaches it, or it was never there"), "{data}");
+    // the nearest omission counts
+    let log = answer(env, image, &format!("{layer}/var/log/emerge.log"));
+    assert_eq!(log["left_out"]["reason"], "logs", "{log}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::audit::{Chain, Listed, Listing};
 use crate::base::{ByteSize, Digest};
 use crate::cli::tally::{Detail, Share, Tally};
 use crate::cli::told::Told;
-use crate::closure::{BindPoint, INJECTIONS, Omission};
+use crate::closure::{BindPoint, INJECTIONS, NOT_REACHED, Omission};
 use crate::image::ImageError;
 use crate::image::read::{Found, FoundKind, Image};
 use crate::rootfs::{ImagePath, SpecialKind};
@@ -118,7 +118,12 @@ impl Answer {
     pub(super) fn unknown_name(told: &Told, name: &Path) -> Self {
         let mut answer = Self::nothing(name, name.to_owned());
         let named = |omission: &&Omission| omission.path.file_name() == name.file_name();
-        answer.left_out = told.manifest.omissions.iter().find(named).cloned();
+        answer.left_out = told.manifest.omissions.iter().find(named).cloned().or_else(|| {
+            let name = name.to_string_lossy();
+            let mut programs = told.manifest.programs_left_out.iter();
+            let (directory, _) = programs.find(|(_, names)| names.iter().any(|n| *n == name))?;
+            Some(Omission { path: Path::new(directory).join(&*name), reason: not_named() })
+        });
         answer.near = near::names(&told.listing, name.as_os_str());
         answer
     }
@@ -183,6 +188,20 @@ impl Answer {
         Ok(())
     }
 
+    /// Says what is known of what a slim base does not have: of programs, whether they were there.
+    fn explain_slim(&mut self, told: &Told) {
+        let parent = self.end.parent().unwrap_or(Path::new("/"));
+        let parent = parent.to_string_lossy();
+        let Some(programs) = told.manifest.programs_left_out.get(&*parent) else { return };
+        let name = self.end.file_name().unwrap_or_default().to_string_lossy();
+        if programs.contains(&name.into_owned()) {
+            self.left_out = Some(Omission { path: self.end.clone(), reason: not_named() });
+        } else {
+            self.left_out = None;
+            self.note = Some("what lies under the modules has no program of this name".to_owned());
+        }
+    }
+
     fn explain_absence(&mut self, told: &Told) {
         if told.listing.get(&self.end).is_some() {
             let note = "the image's list has it, and the image has lost it: `verify` says more";
@@ -193,11 +212,20 @@ impl Answer {
         let covers = |omission: &&Omission| {
             self.end.starts_with(&omission.path) || self.path.starts_with(&omission.path)
         };
-        self.left_out = told.manifest.omissions.iter().find(covers).cloned();
+        let covering = told.manifest.omissions.iter().filter(covers);
+        self.left_out = covering.max_by_key(|left| left.path.as_os_str().len()).cloned();
+        if self.left_out.as_ref().is_some_and(|left| left.reason.starts_with(NOT_REACHED)) {
+            self.explain_slim(told);
+        }
         if self.left_out.is_none() && self.bind_point.is_none() {
             self.near = near::paths(&told.listing, &self.end);
         }
     }
+}
+
+/// Why a slim base lacks a program that it could have.
+fn not_named() -> String {
+    format!("{NOT_REACHED}: nothing that is packed starts it or names it")
 }
 
 /// The per-site place that the path is, or leads through.

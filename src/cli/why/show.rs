@@ -9,6 +9,7 @@ use super::answer::{Answer, Contents, Kind};
 use crate::audit::{About, Chain};
 use crate::base::Escaped;
 use crate::cli::terminal::Terminal;
+use crate::closure::NOT_REACHED;
 
 /// Reasons of which a directory's summary gives a line each; the rest are counted.
 const NAMED: usize = 40;
@@ -130,6 +131,12 @@ fn absence(answer: &Answer) -> String {
     }
     if let Some(omission) = &answer.left_out {
         let (what, reason) = (quoted(&omission.path), Escaped(&omission.reason));
+        // of the rest of a slim base the image has numbers alone
+        if omission.reason.starts_with(NOT_REACHED) && omission.path != answer.end {
+            return format!(
+                "{leads} is not in the image: nothing that is packed reaches it, or it was never there ({what} is packed in part; {reason})"
+            );
+        }
         return format!("{leads} is not in the image: {what} was left out ({reason})");
     }
     if let Some(point) = &answer.bind_point {

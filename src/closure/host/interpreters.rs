@@ -17,9 +17,10 @@ pub(super) fn library_directories(program: &Path, place: &Place) -> Vec<PathBuf>
 pub(super) fn is_interpreter(program: &Path) -> bool {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     ["python", "perl", "tclsh"].iter().any(|start| {
-        name.strip_prefix(start).is_some_and(|version| {
-            let mut version = version.chars();
-            version.next().is_none_or(|first| first.is_ascii_digit() || first == '-')
+        name.strip_prefix(start).is_some_and(|rest| {
+            rest.is_empty()
+                || rest.starts_with("-exec")
+                || rest.starts_with(|c: char| c.is_ascii_digit())
         })
     })
 }
@@ -82,6 +83,7 @@ mod tests {
             ("tclsh8.6", true),
             ("pythontex", false),
             ("perldoc", false),
+            ("perl-user", false),
             ("bash", false),
         ] {
             assert_eq!(is_interpreter(&Path::new("/usr/bin").join(name)), want, "{name}");

@@ -96,9 +96,8 @@ fn the_interpreter_of_a_script_comes_with_its_library() {
     let (root, closure) = pack("#!/usr/bin/env perl\n", None);
     assert!(has(&closure, perl));
     let reason = format!("base:perl for {}/apps/foo/1.0/bin/foo", root.path().display());
-    let count = |reason: &str| {
-        closure.rootfs.files().iter().filter(|file| *file.reason == *reason).count()
-    };
+    let count =
+        |reason: &str| closure.rootfs.files().iter().filter(|file| *file.reason == *reason).count();
     assert_eq!(count(&reason), 1);
     let real = fs::canonicalize(perl).unwrap();
     assert!(count(&format!("interpreter:{}", real.display())) > 10);

@@ -4,32 +4,9 @@ use std::collections::BTreeSet;
 
 /// Commands that start what their arguments name.
 const WRAPPERS: [&[u8]; 26] = [
-    b"!",
-    b"{",
-    b"then",
-    b"do",
-    b"else",
-    b"elif",
-    b"if",
-    b"while",
-    b"until",
-    b"time",
-    b"command",
-    b"exec",
-    b"eval",
-    b"builtin",
-    b"which",
-    b"type",
-    b"hash",
-    b"sudo",
-    b"env",
-    b"xargs",
-    b"nohup",
-    b"nice",
-    b"ionice",
-    b"setsid",
-    b"stdbuf",
-    b"timeout",
+    b"!", b"{", b"then", b"do", b"else", b"elif", b"if", b"while", b"until", b"time", b"command",
+    b"exec", b"eval", b"builtin", b"which", b"type", b"hash", b"sudo", b"env", b"xargs", b"nohup",
+    b"nice", b"ionice", b"setsid", b"stdbuf", b"timeout",
 ];
 
 /// Options behind which a command stands.
@@ -373,14 +350,15 @@ impl<'a> Lexer<'a> {
     fn keeps_position(&self, word: &Word) -> bool {
         let is_assignment = word.bytes.iter().position(|&byte| byte == b'=').is_some_and(|at| {
             let name = word.bytes.get(..at).unwrap_or_default();
-            !name.is_empty() && name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            !name.is_empty()
+                && name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_')
         });
         // of a command before: `nice -n 5 make`
         let of_wrapper = WRAPPERS.contains(&&*self.last)
             || self.last.starts_with(b"-")
             || self.last.iter().all(u8::is_ascii_digit);
-        let is_option = word.bytes.starts_with(b"-")
-            || word.bytes.first().is_some_and(u8::is_ascii_digit);
+        let is_option =
+            word.bytes.starts_with(b"-") || word.bytes.first().is_some_and(u8::is_ascii_digit);
         is_assignment || of_wrapper && !self.last.is_empty() && is_option
     }
 
@@ -427,15 +405,24 @@ mod tests {
             ("if make; then openssl; else zstd; fi", "else fi if make openssl then zstd"),
             ("A=1 B='x y' make all", "make"),
             ("exec env -i A=b make", "env exec make"),
-            ("nice -n 5 make; timeout 10 curl; xargs -n 1 -0 patch", "curl make nice patch timeout xargs"),
+            (
+                "nice -n 5 make; timeout 10 curl; xargs -n 1 -0 patch",
+                "curl make nice patch timeout xargs",
+            ),
             ("command -v zstd >/dev/null 2>&1 && zstd x", "command zstd"),
             (">out 2>err make <in", "make"),
-            ("case $x in\n make|gmake) curl ;;\n (file) patch;; *) exit;;\nesac", "case curl esac exit file patch"),
+            (
+                "case $x in\n make|gmake) curl ;;\n (file) patch;; *) exit;;\nesac",
+                "case curl esac exit file patch",
+            ),
             ("make() { :; }\nmake x\nfile () {\n awk; }", "awk"),
             ("cat <<EOF | sed x\nmake it\nEOF\npatch", "cat patch sed"),
             ("cat <<-'E'\n\tmake\n\tE\npatch <<< make", "cat patch"),
             ("find . -name make -exec file {} +", "file find"),
-            ("bash -c 'curl x | tar x'; eval \"make $y\"; echo -c 'a b'", "a bash curl echo eval make tar"),
+            (
+                "bash -c 'curl x | tar x'; eval \"make $y\"; echo -c 'a b'",
+                "a bash curl echo eval make tar",
+            ),
             ("$x make; ${y:-a b} make; $((1 + 2)) make", ""),
             ("\"make\" x; \\patch y; m'a'ke", "make patch"),
             ("A=(make curl) tar", "tar"),

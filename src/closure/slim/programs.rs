@@ -27,6 +27,9 @@ const WORDS: &str = "
     which who write x86_64 yes
 ";
 
+/// Those of them that are worth a word where they are not packed.
+const PERHAPS: &str = "file install make man patch perl python strip";
+
 /// Endings of scripts that are no shell's, and are read by an interpreter as modules or not.
 const CODE: [&[u8]; 4] = [b".py", b".pm", b".pl", b".tcl"];
 
@@ -91,7 +94,10 @@ impl Programs {
         }
         self.retain(&mut started.certain);
         self.retain(&mut started.possible);
-        started.possible.retain(|name| name.len() > 2 && !started.certain.contains(name));
+        started.possible.retain(|name| {
+            let tells = name.len() > 2 && (!is_word(name) || is_of(PERHAPS, name));
+            tells && !started.certain.contains(name)
+        });
         started
     }
 
@@ -110,10 +116,10 @@ impl Programs {
             if !self.paths.contains_key(text) {
                 continue;
             }
-            let is_word = WORDS.split_whitespace().any(|word| word.as_bytes() == text);
-            let names = if is_word { &mut started.possible } else { &mut started.certain };
+            let names = if is_word(text) { &mut started.possible } else { &mut started.certain };
             names.insert(text.to_vec());
         }
+        started.possible.retain(|name| is_of(PERHAPS, name));
         started
     }
 
@@ -154,20 +160,28 @@ impl Programs {
     }
 
     /// Names of what is not packed, by directory.
-    pub(super) fn not_packed(&self, collector: &Collector<'_>) -> BTreeMap<PathBuf, Vec<String>> {
-        let mut left: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    pub(super) fn not_packed(&self, collector: &Collector<'_>) -> BTreeMap<String, Vec<String>> {
+        let mut left: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, paths) in &self.paths {
             for path in paths {
                 let is_packed =
                     collector.image(path).is_ok_and(|at| collector.rootfs.get(&at).is_some());
                 if let (false, Some(parent)) = (is_packed, path.parent()) {
-                    let names = left.entry(parent.to_owned()).or_default();
+                    let names = left.entry(parent.to_string_lossy().into_owned()).or_default();
                     names.push(String::from_utf8_lossy(name).into_owned());
                 }
             }
         }
         left
     }
+}
+
+fn is_word(name: &[u8]) -> bool {
+    is_of(WORDS, name)
+}
+
+fn is_of(list: &str, name: &[u8]) -> bool {
+    list.split_whitespace().any(|word| word.as_bytes() == name)
 }
 
 /// Whether a file of this name is a script although nothing else tells.
@@ -187,7 +201,8 @@ fn is_shell(path: &Path, text: &[u8]) -> bool {
     let name = |word: &[u8]| Path::new(OsStr::from_bytes(word)).file_name().map(OsStr::to_owned);
     let mut program = words.next().and_then(name);
     if program.as_deref() == Some(OsStr::new("env")) {
-        program = words.find(|word| !word.starts_with(b"-") && !word.contains(&b'=')).and_then(name);
+        program =
+            words.find(|word| !word.starts_with(b"-") && !word.contains(&b'=')).and_then(name);
     }
     program.is_some_and(|program| program.as_bytes().ends_with(b"sh") && program != *"tclsh")
 }

@@ -119,3 +119,106 @@ fn a_directory_of_many_packages_is_not_one_thing() {
         assert_eq!(is_shared(layer, Path::new(path)), shared, "{path}");
     }
 }
+
+/// A layer with programs, and a module whose scripts start some by their names.
+fn programs() -> (Repository, Variables) {
+    let mut repository = Repository::new();
+    let prefix = repository.module("A/1");
+    for name in [
+        "bash",
+        "curl",
+        "patch",
+        "make",
+        "zstd",
+        "less",
+        "size",
+        "perl5.36",
+        "perl-user",
+        "objdump",
+        "of-module",
+        "of-code",
+        "unnamed",
+    ] {
+        let text = if name == "perl-user" { "#!/bin/sh\nexec perl -e 1\n" } else { "" };
+        repository.file(&format!("{LAYER}/usr/bin/{name}"), text.as_bytes());
+        repository.mode(&format!("{LAYER}/usr/bin/{name}"), 0o755);
+    }
+    repository.link(&format!("{LAYER}/usr/bin/perl"), "perl5.36");
+    let library = "#!/usr/bin/perl\nsystem('make', 'x');\n";
+    repository.file(&format!("{LAYER}/usr/share/perl5/Pager.pm"), library.as_bytes());
+    for (name, text) in [
+        ("bin/script", "#!/bin/sh\n# make\ncurl x | patch -p1; perl-user; of-module\necho make\n"),
+        ("bin/of-module", ""),
+        ("lib/code.py", "import subprocess\nsubprocess.run(['objdump', '-p'])\nx = 'of-code'\n"),
+    ] {
+        repository.file(&format!("{prefix}/{name}"), text.as_bytes());
+        repository.mode(&format!("{prefix}/{name}"), 0o755);
+    }
+    let at = |path: &str| repository.at(path).to_str().unwrap().to_owned();
+    let path = format!("{}:{}", at(&format!("{prefix}/bin")), at(&format!("{LAYER}/usr/bin")));
+    let variables = [("PATH".to_owned(), path)].into();
+    (repository, variables)
+}
+
+#[test]
+fn programs_that_scripts_start_by_name_are_packed_and_others_are_told_of() {
+    let (repository, variables) = programs();
+    let closure = repository.slim(&variables);
+    let module = "$R/$SOFTWARE/software/A/1";
+    let script = format!("f 755 script:{module}/bin/script");
+    for (name, want) in [
+        ("curl", &*script),
+        ("patch", &script),
+        ("make", "-"),
+        ("perl-user", &script),
+        ("perl5.36", "f 755 script:$R/$LAYER/usr/bin/perl-user"),
+        ("objdump", &format!("f 755 script:{module}/lib/code.py")),
+        ("of-module", "-"),
+        ("of-code", "-"),
+        ("unnamed", "-"),
+    ] {
+        assert_eq!(repository.node(&closure, &format!("{LAYER}/usr/bin/{name}")), want, "{name}");
+    }
+    let library = repository.node(&closure, &format!("{LAYER}/usr/share/perl5/Pager.pm"));
+    assert_eq!(library, "f 644 interpreter:$R/$LAYER/usr/bin/perl5.36");
+    let slim = closure.slim.unwrap();
+    let callers: Vec<_> = slim
+        .callers
+        .iter()
+        .map(|caller| (caller.path.file_name().unwrap().to_str().unwrap(), &*caller.not_packed))
+        .collect();
+    let want = [("Pager.pm", &["make".to_owned()][..]), ("code.py", &["of-code".to_owned()])];
+    assert_eq!(callers, want);
+    let left: Vec<_> = slim.programs_left_out.iter().collect();
+    let [(directory, names)] = &left[..] else { panic!("{left:?}") };
+    assert!(directory.ends_with("/usr/bin"), "{directory}");
+    assert_eq!(*names, &["make", "of-code", "of-module", "size", "unnamed", "zstd"]);
+}
+
+#[test]
+fn links_of_the_layer_into_the_sites_own_files_stay_and_are_bind_points() {
+    let repository = Repository::new();
+    let library = format!("{LAYER}/lib64/libcuda.so.1");
+    repository.link(&library, "$R/host_injections/1/lib/libcuda.so.1");
+    repository.link(&format!("{LAYER}/lib64/libcuda.so"), "libcuda.so.1");
+    repository.link(&format!("{LAYER}/lib64/libother.so"), "libother.so.1");
+    repository.file(&format!("{LAYER}/lib64/libother.so.1"), b"");
+    let (full, slim) = (repository.closure(), repository.slim(&Variables::new()));
+    assert_eq!(repository.node(&slim, &library), "l $R/host_injections/1/lib/libcuda.so.1");
+    assert_eq!(repository.node(&slim, &format!("{LAYER}/lib64/libcuda.so")), "l libcuda.so.1");
+    assert_eq!(repository.node(&slim, &format!("{LAYER}/lib64/libother.so")), "-");
+    assert_eq!(slim.bind_points, full.bind_points);
+    assert!(slim.bind_points.iter().any(|point| point.path == repository.at(&library)));
+}
+
+#[test]
+fn what_no_image_has_of_a_layer_is_told_of_in_a_slim_one_too() {
+    let repository = repository();
+    repository.file(&format!("{LAYER}/var/db/x"), b"");
+    repository.file(&format!("{LAYER}/var/lib/a.key"), b"");
+    let (full, slim) = (repository.closure(), repository.slim(&Variables::new()));
+    let slim = repository.omissions(&slim);
+    for omission in repository.omissions(&full) {
+        assert!(slim.contains(&omission), "{omission}: {slim:?}");
+    }
+}

@@ -32,7 +32,7 @@ pub struct Slim {
     pub callers: Vec<Caller>,
     /// Names of the programs of the layers that are not packed, by the directory they lie in.
     #[serde(default)]
-    pub programs_left_out: BTreeMap<PathBuf, Vec<String>>,
+    pub programs_left_out: BTreeMap<String, Vec<String>>,
 }
 
 /// A packed file that opens libraries by name while it runs.
