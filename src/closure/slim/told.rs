@@ -114,7 +114,11 @@ impl Reach {
                 let mut found = self.survey.iter().filter(|found| {
                     found.path.file_name().is_some_and(|known| known == OsStr::new(name))
                 });
-                found.any(|found| collector.has(&found.path))
+                // a link to what a site binds counts
+                found.any(|found| {
+                    let at = collector.image(&found.path);
+                    at.is_ok_and(|at| collector.rootfs.get(&at).is_some())
+                })
             };
             opener.not_packed.retain(|name| !packed(name));
         }
