@@ -23,7 +23,7 @@ pub(super) fn environment(assembly: &Assembly) -> Result<String, AssembleError> 
     }))
 }
 
-/// `files.jsonl`: a line per file, link, FIFO and socket in byte order of the path. `digest` gives a file's size
+/// `files.jsonl`: a line per file (with its mode), link, FIFO and socket in byte order of the path. `digest` gives a file's size
 /// and SHA-256; files without one (the list itself) are left out.
 #[must_use]
 pub(super) fn file_list(
@@ -53,10 +53,12 @@ pub(super) fn file_list(
             ),
             Node::File(id) => {
                 let Some((size, sha256)) = digest(*id) else { return };
+                let mode = format!("{:04o}", rootfs.file(*id).metadata.mode);
                 with_path(
                     path.as_bytes(),
                     json!({
                         "size": size,
+                        "mode": mode,
                         "sha256": sha256,
                         "reason": &*rootfs.file(*id).reason,
                     }),

@@ -17,7 +17,8 @@ pub(super) fn check(view: &View<'_>) -> Vec<Finding> {
             Resolved::Found(_) => {}
             Resolved::Missing => {
                 if !matches!(view.absence(path), Absence::Expected("of the runtime")) {
-                    findings.push(view.absent(Check::Link, path, target, path, Severity::Warning));
+                    let severity = view.severity(path, path);
+                    findings.push(view.absent(Check::Link, path, target, path, severity));
                 }
             }
             Resolved::Loop => findings.push(Finding {

@@ -23,6 +23,8 @@ pub struct Listing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Line {
     listed: Listed,
+    /// Of a file; lists of older versions have none.
+    mode: Option<u16>,
     reason: String,
 }
 
@@ -79,6 +81,7 @@ struct Written {
     sha256: Option<Digest>,
     target: Option<Value>,
     kind: Option<String>,
+    mode: Option<String>,
     #[serde(default)]
     reason: String,
 }
@@ -103,6 +106,10 @@ impl Written {
             (None, Some(hex)) => bytes_of_hex(&hex)?,
             _ => return None,
         };
+        let mode = match &self.mode {
+            Some(mode) => Some(u16::from_str_radix(mode, 8).ok()?),
+            None => None,
+        };
         let listed = match (self.size, self.sha256, self.target, self.kind.as_deref()) {
             (Some(size), Some(digest), None, None) => Listed::File(size, digest),
             (None, None, Some(Value::String(target)), None) => Listed::Link(target.into_bytes()),
@@ -113,7 +120,7 @@ impl Written {
             (None, None, None, Some("socket")) => Listed::Socket,
             _ => return None,
         };
-        Some((OsString::from_vec(path).into(), Line { listed, reason: self.reason }))
+        Some((OsString::from_vec(path).into(), Line { listed, mode, reason: self.reason }))
     }
 }
 
@@ -196,6 +203,12 @@ impl Listing {
     #[must_use]
     pub fn reason(&self, path: &Path) -> Option<&str> {
         self.lines.get(path).map(|line| &*line.reason)
+    }
+
+    /// The mode of the file at `path`, if the list tells it.
+    #[must_use]
+    pub fn mode(&self, path: &Path) -> Option<u16> {
+        self.lines.get(path)?.mode
     }
 
     /// What differs between the list and the tree, and the paths of the list that the tree has

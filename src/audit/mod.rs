@@ -7,6 +7,7 @@ mod environment;
 mod libraries;
 mod links;
 mod list;
+mod modes;
 mod pointers;
 mod preload;
 mod scripts;
@@ -26,6 +27,7 @@ use crate::environment::Variables;
 use crate::rootfs::{FileId, Rootfs};
 
 pub use list::{Listed, Listing, ListingError, Way};
+pub use modes::check_modes;
 pub use why::{About, Background, Chain, Step};
 
 /// The contents of the files of a root file system.

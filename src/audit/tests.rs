@@ -365,3 +365,85 @@ fn what_a_plug_in_lacks_on_request_is_said_even_if_its_like_is_elsewhere() {
     small.omissions = vec![Omission { path: "/app/lib/libx.so".into(), reason }];
     assert_eq!(small.findings(), ["Warning Library /app/plugins/one.so: libx.so"]);
 }
+
+#[test]
+fn what_was_there_and_was_not_taken_is_an_error_where_a_command_needs_it() {
+    let mut small = Small::new();
+    let omission = |path: &str, reason: &str| Omission { path: path.into(), reason: reason.into() };
+    small.omissions = vec![
+        omission("/home/x/python", "not taken: it lies in a person's own directory"),
+        omission("/apps/real", crate::closure::ONLY_NAMED),
+    ];
+    small.link("/opt/bin/link", "/home/x/python");
+    small.file("/opt/bin/script", b"#!/home/x/python\n");
+    small.file("/opt/share/script", b"#!/home/x/python\n");
+    small.file("/opt/bin/wrapper", b"#!/bin/sh\nexec /apps/real\n");
+    small.file("/opt/share/wrapper", b"#!/bin/sh\nexec /apps/real\n");
+    let want = [
+        "Error Link /opt/bin/link: /home/x/python",
+        "Error Script /opt/bin/script: /home/x/python",
+        "Warning Script /opt/bin/wrapper: /apps/real",
+        "Warning Script /opt/share/script: /home/x/python",
+    ];
+    assert_eq!(small.findings(), want);
+}
+
+#[test]
+fn a_carriage_return_behind_the_interpreter_is_told_of() {
+    let mut small = Small::new();
+    small.file("/bin/a", b"#!/bin/sh -e\r\n");
+    assert_eq!(small.findings(), ["Warning Script /bin/a: /bin/sh"]);
+}
+
+#[test]
+fn modes_are_as_the_list_says_and_as_images_have_them() {
+    let digest = Digest::of(b"x");
+    let listing = |mode: &str| {
+        let line = format!(
+            "{{\"path\":\"/a\",\"size\":1,\"mode\":\"{mode}\",\"sha256\":\"{digest}\",\"reason\":\"t:x\"}}\n"
+        );
+        Listing::parse(line.as_bytes()).unwrap()
+    };
+    let metadata = |mode| Metadata { mode, mtime: Epoch::GENERATED };
+    let tree = |file: u16, directory: u16, tmp: u16| {
+        let mut rootfs = Rootfs::new(metadata(0o755));
+        let content = Content::Bytes(b"x".to_vec());
+        let file = File { metadata: metadata(file), size: 1, content, reason: "t:x".into() };
+        rootfs.add_file(&path("/a"), file).unwrap();
+        for (at, mode) in [("/d", directory), ("/tmp", tmp), ("/var/tmp", 0o1777)] {
+            rootfs.add_directory(&path(at), metadata(mode)).unwrap();
+        }
+        rootfs
+    };
+    let said = |listed: &str, rootfs: &Rootfs, unpacked: bool| -> Vec<String> {
+        let findings = super::check_modes(&listing(listed), rootfs, unpacked);
+        findings.iter().map(|f| format!("{:?} {}", f.severity, f.path.display())).collect()
+    };
+    assert_eq!(said("0755", &tree(0o755, 0o755, 0o1777), false), [""; 0]);
+    for (listed, file, directory, want) in [
+        ("0755", 0o644, 0o755, "Error /a"),
+        ("4755", 0o4755, 0o755, "Error /a"),
+        ("0755", 0o777, 0o755, "Error /a"),
+        ("0600", 0o600, 0o755, "Error /a"),
+        ("0755", 0o755, 0o777, "Error /d"),
+        ("0755", 0o755, 0o750, "Error /d"),
+        ("0755", 0o755, 0o2755, "Error /d"),
+    ] {
+        assert_eq!(
+            said(listed, &tree(file, directory, 0o1777), false),
+            [want],
+            "{file:o} {directory:o}"
+        );
+    }
+    assert_eq!(said("0755", &tree(0o755, 0o755, 0o755), false), ["Error /tmp"]);
+    // a umask of 077 is its owner's affair, a lost right of the owner's is not
+    assert_eq!(said("0755", &tree(0o700, 0o700, 0o1777), true), ["Warning /a"]);
+    assert_eq!(said("0755", &tree(0o600, 0o755, 0o1777), true), ["Error /a"]);
+    let none = super::check_modes(&Listing::default(), &Rootfs::new(metadata(0o755)), false);
+    assert_eq!(none.len(), 2, "no /tmp, no /var/tmp");
+    for bad in ["0x", "99"] {
+        let text =
+            format!("{{\"path\":\"/a\",\"size\":1,\"mode\":\"{bad}\",\"sha256\":\"{digest}\"}}");
+        assert!(Listing::parse(text.as_bytes()).is_err(), "{bad}");
+    }
+}

@@ -9,7 +9,9 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::{Check, Finding, MEND_LOST, MEND_MISSING, Severity, Subject, text};
 use crate::base::Interrupted;
-use crate::closure::{INJECTIONS, LEFT_OUT_ON_REQUEST, OF_THE_RUNTIME, is_driver, parallel};
+use crate::closure::{
+    INJECTIONS, LEFT_OUT_ON_REQUEST, NOT_TAKEN, OF_THE_RUNTIME, is_driver, parallel,
+};
 use crate::elf::{ElfFacts, Look, is_library_name};
 use crate::rootfs::{BENEATH, Directory, FileId, Node, Resolved};
 
@@ -36,6 +38,8 @@ pub(super) enum Absence {
     Excluded,
     /// The site or the runtime brings it.
     Expected(&'static str),
+    /// It was there at its source and not taken, for this reason.
+    Refused(String),
     /// Nobody knows.
     Unknown,
 }
@@ -197,7 +201,37 @@ impl<'a> View<'a> {
         if self.is_excluded(path) || self.is_excluded(end) {
             return Absence::Excluded;
         }
-        Absence::Unknown
+        let refused = self.refusal(path).or_else(|| self.refusal(end));
+        refused.map_or(Absence::Unknown, |why| Absence::Refused(why.to_owned()))
+    }
+
+    /// Why the file at `path`, which was there at its source, was not taken.
+    fn refusal(&self, path: &Path) -> Option<&str> {
+        let mut omissions = self.subject.omissions.iter();
+        let omission = omissions.find(|one| one.path == path)?;
+        omission.reason.strip_prefix(NOT_TAKEN)
+    }
+
+    /// The directories in which programs are looked for.
+    pub(super) fn search_path(&self) -> Vec<PathBuf> {
+        let path = self.subject.environment.get("PATH").map(String::as_str).unwrap_or_default();
+        path.split(':').map(PathBuf::from).filter(|path| path.is_absolute()).collect()
+    }
+
+    /// Whether the file at `path` is a command: whether it lies in a directory of the `PATH`.
+    pub(super) fn is_command(&self, path: &Path) -> bool {
+        let Some(own) = path.parent().and_then(|parent| self.directory(parent)) else {
+            return false;
+        };
+        let mut found = self.search_path().into_iter().filter_map(|at| self.directory(&at));
+        found.any(|directory| std::ptr::eq(directory, own))
+    }
+
+    /// How bad it is that `path` leads to nothing at `at`, where others' needs are warnings: a
+    /// command that was one at its source is to be one in the image.
+    pub(super) fn severity(&self, path: &Path, at: &Path) -> Severity {
+        let refused = matches!(self.absence(at), Absence::Refused(_));
+        if refused && self.is_command(path) { Severity::Error } else { Severity::Warning }
     }
 
     /// Whether the user left `path` out.
@@ -230,6 +264,10 @@ impl<'a> View<'a> {
                 (Severity::Warning, format!("`{need}` was left out on request"), "")
             }
             Absence::Expected(by) => (Severity::Expected, format!("`{need}` is {by}"), ""),
+            Absence::Refused(why) => {
+                let mend = if severity == Severity::Error { MEND_MISSING } else { "" };
+                (severity, format!("`{need}` is not in the image: {why}"), mend)
+            }
             Absence::Unknown => {
                 let mend = if severity == Severity::Error { MEND_MISSING } else { "" };
                 (severity, format!("`{need}` is not in the image"), mend)

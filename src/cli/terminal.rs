@@ -122,7 +122,7 @@ impl Terminal {
         } else {
             label.to_owned()
         };
-        put(&format!("{clear}{label}{text}\n"));
+        put(&format!("{clear}{label}{}\n", shortened(text)));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Stage>> {
@@ -151,6 +151,27 @@ impl Terminal {
         }
         Some(stage)
     }
+}
+
+/// No word is shown with more characters: of a longer path the middle says least.
+const LONGEST_WORD: usize = 600;
+
+/// `text` with the middle of very long words left out.
+fn shortened(text: &str) -> String {
+    let short = |word: &str| {
+        let count = word.chars().count();
+        if count <= LONGEST_WORD {
+            return word.to_owned();
+        }
+        let kept = LONGEST_WORD / 2;
+        let first: String = word.chars().take(kept).collect();
+        let last: String = word.chars().skip(count - kept).collect();
+        format!("{first}[… {} characters …]{last}", count - 2 * kept)
+    };
+    if text.len() <= LONGEST_WORD {
+        return text.to_owned();
+    }
+    text.split(' ').map(short).collect::<Vec<_>>().join(" ")
 }
 
 /// Writes to stderr in one piece. A closed stderr is nobody's loss.
@@ -210,5 +231,20 @@ impl Progress for Terminal {
             facts.push(format!("{:.1} s", seconds.as_secs_f64()));
             self.line("", "", &format!("{}: {}", stage.name, facts.join(", ")));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_very_long_paths_the_middle_is_left_out() {
+        let path = format!("/first{}/last", "/naïve".repeat(2000));
+        let shown = shortened(&format!("cannot make `{path}`: name too long"));
+        assert!(shown.len() < 1000 && shown.starts_with("cannot make `/first/naïve"), "{shown}");
+        assert!(shown.ends_with("/last`: name too long") && shown.contains("characters …]"));
+        let many = "word ".repeat(1000);
+        assert_eq!(shortened(&many), many);
     }
 }

@@ -136,6 +136,9 @@ fn find(image: &Image, words: &Verify, context: &Context) -> anyhow::Result<Veri
     let (differences, lost) =
         listing.as_ref().map(|listing| listing.compare(&tree.rootfs, digest)).unwrap_or_default();
     findings.extend(differences);
+    if let Ok(listing) = &listing {
+        findings.extend(audit::check_modes(listing, &tree.rootfs, image.is_directory()));
+    }
     findings.extend(audit::audit(&Subject {
         rootfs: &tree.rootfs,
         contents: &Packed { read: &read, files: &tree.files, opener: &opener },

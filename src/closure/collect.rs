@@ -125,9 +125,9 @@ impl<'a> Collector<'a> {
         top: Option<&Path>,
         work: impl FnOnce(&mut Self) -> Result<T, ClosureError>,
     ) -> Result<T, ClosureError> {
-        self.confines = top.map(Path::to_owned);
+        let before = std::mem::replace(&mut self.confines, top.map(Path::to_owned));
         let done = work(self);
-        self.confines = None;
+        self.confines = before;
         done
     }
 

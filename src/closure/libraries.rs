@@ -12,7 +12,8 @@ use super::scope::{Scope, is_driver};
 use super::{Cause, ClosureError, Reason, Request};
 use crate::base::Escaped;
 use crate::elf::{
-    Architecture, ElfFacts, Found, Kind, Loader, Look, Missing, Object, Search, is_library_name,
+    Architecture, ElfFacts, Found, Kind, Loader, Look, Missing, Object, Search, Shebang,
+    is_library_name,
 };
 use crate::rootfs::{Content, Node};
 
@@ -64,6 +65,11 @@ impl<'a> Needs<'a> {
     /// What was seen of the files that were opened.
     pub(super) fn into_looks(self) -> BTreeMap<OsString, Look> {
         self.probe.into_looks()
+    }
+
+    /// The first line of the file at `path`, if it was opened and is a script.
+    pub(super) fn script(&self, path: &Path) -> Option<Shebang> {
+        self.probe.script(path)
     }
 
     /// Packed ELF files that the dynamic loader handles, in the order in which they joined.

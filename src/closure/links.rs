@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::collect::{Collector, INJECTIONS};
-use super::scope::{Scope, is_driver};
+use super::scope::{Follow, Scope, is_driver};
 use super::{BindPoint, Cause, ClosureError, Reason};
 use crate::base::Escaped;
 use crate::rootfs::Node;
@@ -49,12 +49,19 @@ pub(super) fn add(
                 continue;
             }
             let Ok(metadata) = std::fs::metadata(&outside) else { continue };
-            if scope.may_follow(&outside, &metadata) {
-                let reason: Reason = Cause::Link(link.clone()).into();
-                if collector.add(&outside, &reason)? {
-                    grown = true;
+            match scope.follow(&link, &outside, &metadata) {
+                Follow::Yes => {
+                    let reason: Reason = Cause::Link(link.clone()).into();
+                    if collector.add(&outside, &reason)? {
+                        grown = true;
+                        continue;
+                    }
+                }
+                Follow::Refused(why) => {
+                    scope.refusals.note(&outside, why, Some(&link));
                     continue;
                 }
+                Follow::No => {}
             }
             let expected = OF_THE_RUNTIME.iter().any(|top| outside.starts_with(top));
             if !expected && !scope.in_layer(&link) {
@@ -110,13 +117,14 @@ fn warning(astray: &[(PathBuf, PathBuf)]) -> String {
         format!("`{}` to `{}`", Escaped(&text(link)), Escaped(&text(outside)))
     });
     let named = named.collect::<Vec<_>>().join(", ");
+    let remedy = "`--include PATH` adds what is needed";
     match astray.len() {
-        1 => format!("a link leads to a file that is not packed: {named}"),
+        1 => format!("a link leads to a file that is not packed: {named}; {remedy}"),
         count if count <= NAMED => {
-            format!("{count} links lead to files that are not packed: {named}")
+            format!("{count} links lead to files that are not packed: {named}; {remedy}")
         }
         count => format!(
-            "{count} links lead to files that are not packed: {named} and {} more",
+            "{count} links lead to files that are not packed: {named} and {} more; {remedy}",
             count - NAMED
         ),
     }

@@ -8,11 +8,13 @@ mod keys;
 mod libraries;
 mod links;
 mod modules;
+mod named;
 mod packages;
 pub mod parallel;
 mod policy;
 mod prefixes;
 mod probe;
+mod refusal;
 mod scope;
 mod slim;
 mod stripped;
@@ -41,6 +43,7 @@ pub use keys::is_flexnet;
 pub use links::OF_THE_RUNTIME;
 pub use packages::{Packages, is_licence};
 pub use policy::LEFT_OUT_ON_REQUEST;
+pub use refusal::{NOT_TAKEN, ONLY_NAMED};
 pub use scope::is_driver;
 pub use slim::{Caller, NOT_REACHED, Opener, Slim};
 pub use stripped::{Handling, NOT_REDISTRIBUTABLE, Restricted, Stripped, may_be_kept};
@@ -263,24 +266,19 @@ fn add_reached(
     scope: &Scope<'_>,
 ) -> Result<(BTreeMap<OsString, Look>, Option<Slim>), ClosureError> {
     let layers = slim::layers(request);
-    let mut scripts = match (request.base, layers.is_empty()) {
-        (Base::Host, _) => Some(host::Scripts::new(request, vec![host::Place::this_machine()])),
-        (_, true) => None,
-        (_, false) => {
-            let places = layers.iter().map(|layer| host::Place::layer(layer));
-            Some(host::Scripts::new(request, places.collect()))
-        }
+    let places = match request.base {
+        Base::Host => vec![host::Place::this_machine()],
+        _ => layers.iter().map(|layer| host::Place::layer(layer)).collect(),
     };
+    let mut scripts = host::Scripts::new(request, scope, places);
     let mut reach = slim::Reach::new(collector, layers, request.slim)?;
     let confines = reach.confines();
     let mut libraries = libraries::Needs::new(collector, request, scope);
     let astray = loop {
         let before = collector.rootfs.files().len();
         let astray = links::add(collector, scope)?;
-        if let Some(scripts) = &mut scripts {
-            collector.confined(confines.as_deref(), |collector| scripts.add(collector))?;
-        }
         libraries.add(collector)?;
+        collector.confined(confines.as_deref(), |c| scripts.add(c, &libraries))?;
         collector.confined(confines.as_deref(), |c| reach.add(c, &mut libraries))?;
         if collector.rootfs.files().len() == before {
             break astray;
@@ -288,6 +286,9 @@ fn add_reached(
     };
     collector.warnings.extend(libraries.warnings(collector));
     collector.warnings.extend(astray);
+    named::note(collector, request, scope, &libraries);
+    scope.refusals.tell(collector);
+    collector.warnings.extend(collector.policy.idle_patterns());
     if request.base == Base::Host {
         host::add_loader_cache(collector)?;
     }

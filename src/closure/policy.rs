@@ -2,12 +2,14 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::ClosureError;
 use super::scope::is_driver;
 use super::stripped::{NOT_REDISTRIBUTABLE, Rule};
+use crate::base::Escaped;
 use crate::stack::Eessi;
 
 /// The reason of what `--exclude` names.
@@ -17,6 +19,10 @@ pub const LEFT_OUT_ON_REQUEST: &str = "left out on request";
 #[derive(Debug)]
 pub(super) struct Policy {
     excludes: GlobSet,
+    /// What the user wrote, and whether anything matched it.
+    patterns: Vec<(String, AtomicBool)>,
+    /// Which of them each glob stands for.
+    meanings: Vec<usize>,
     repository: Option<PathBuf>,
     layers: Vec<PathBuf>,
     stripped: Vec<Rule>,
@@ -37,18 +43,23 @@ impl Policy {
     /// The rules for this stack and these patterns of the user's.
     pub(super) fn new(excludes: &[String], eessi: Option<&Eessi>) -> Result<Self, ClosureError> {
         let mut set = GlobSetBuilder::new();
-        for pattern in excludes {
+        let mut meanings = Vec::new();
+        for (at, pattern) in excludes.iter().enumerate() {
             let error = |source| ClosureError::Exclude { glob: pattern.clone(), source };
             let trimmed = pattern.strip_suffix('/').unwrap_or(pattern);
             set.add(GlobBuilder::new(trimmed).build().map_err(error)?);
+            meanings.push(at);
             if !trimmed.contains('/') {
                 // a bare name means that name anywhere
                 set.add(GlobBuilder::new(&format!("**/{trimmed}")).build().map_err(error)?);
+                meanings.push(at);
             }
         }
         let error = |source| ClosureError::Exclude { glob: excludes.join(", "), source };
         Ok(Self {
             excludes: set.build().map_err(error)?,
+            patterns: excludes.iter().map(|glob| (glob.clone(), AtomicBool::new(false))).collect(),
+            meanings,
             repository: eessi.map(|eessi| eessi.repository.clone()),
             layers: Vec::new(),
             stripped: Vec::new(),
@@ -76,9 +87,32 @@ impl Policy {
         self.slim = true;
     }
 
+    /// Whether a pattern of the user's means `path`.
+    fn is_excluded(&self, path: &Path) -> bool {
+        let globs = self.excludes.matches(path);
+        let of = |glob: &usize| self.patterns.get(*self.meanings.get(*glob)?);
+        for (_, matched) in globs.iter().filter_map(of) {
+            matched.store(true, Ordering::Relaxed);
+        }
+        !globs.is_empty()
+    }
+
+    /// A sentence for each pattern of the user's that nothing matched.
+    pub(super) fn idle_patterns(&self) -> Vec<String> {
+        let idle = self.patterns.iter().filter(|(_, matched)| !matched.load(Ordering::Relaxed));
+        let sentence = |(pattern, _): &(String, AtomicBool)| {
+            let hint = real_place(pattern).map_or_else(String::new, |(link, real)| {
+                let (link, real) = (link.to_string_lossy(), real.to_string_lossy());
+                format!(": `{}` is a link, name `{}`", Escaped(&link), Escaped(&real))
+            });
+            format!("`--exclude {}` left nothing out{hint}", Escaped(pattern))
+        };
+        idle.map(sentence).collect()
+    }
+
     /// Why the thing at `path` is left out; `None` if it is not.
     pub(super) fn omission(&self, path: &Path, kind: Kind) -> Option<&'static str> {
-        if !self.excludes.is_empty() && self.excludes.is_match(path) {
+        if !self.excludes.is_empty() && self.is_excluded(path) {
             return Some(LEFT_OUT_ON_REQUEST);
         }
         let name = path.file_name().unwrap_or_default().as_bytes();
@@ -113,6 +147,14 @@ impl Policy {
         let by_easybuild = path.parent().is_some_and(|parent| parent.ends_with("easybuild"));
         (!kind.is_directory && by_easybuild && is_build_log(name)).then_some("build log")
     }
+}
+
+/// The directory that a pattern begins with, and where it is, if links lead there.
+fn real_place(pattern: &str) -> Option<(PathBuf, PathBuf)> {
+    let plain = pattern.split(['*', '?', '[', '{']).next()?;
+    let directory = Path::new(plain.rsplit_once('/')?.0);
+    let real = std::fs::canonicalize(directory).ok()?;
+    (directory.is_absolute() && real != directory).then(|| (directory.to_owned(), real))
 }
 
 /// Why the thing at `path` of this machine itself is left out: it is nobody else's business.
@@ -311,6 +353,10 @@ mod tests {
             let got = policy(&[pattern]).omission(Path::new(path), FILE);
             assert_eq!(got, left_out.then_some("left out on request"), "{pattern} {path}");
         }
+        let policy = policy(&["*.a", "doc", "/none/*"]);
+        policy.omission(Path::new("/p/lib/libx.a"), FILE);
+        policy.omission(Path::new("/p/share/doc"), DIRECTORY);
+        assert_eq!(policy.idle_patterns(), ["`--exclude /none/*` left nothing out"]);
         let error = Policy::new(&["[".to_owned()], None);
         assert!(matches!(error, Err(ClosureError::Exclude { .. })));
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::libraries::Facts;
 use super::parallel;
 use crate::base::{Interrupt, Interrupted};
-use crate::elf::{self, Look};
+use crate::elf::{self, Look, Shebang};
 
 /// Reads ELF files and remembers what it read.
 #[derive(Debug)]
@@ -59,6 +59,14 @@ impl Probe {
         let facts = looks.iter().map(|look| look.elf().cloned()).collect();
         self.known.borrow_mut().extend(paths.iter().map(OsString::from).zip(looks));
         Ok(facts)
+    }
+
+    /// The first line of the file at `path`, if it was looked at and is a script.
+    pub(super) fn script(&self, path: &Path) -> Option<Shebang> {
+        match self.known.borrow().get(path.as_os_str()) {
+            Some(Look::Script(shebang)) => Some(shebang.clone()),
+            _ => None,
+        }
     }
 
     /// What was seen of every file that was looked at.

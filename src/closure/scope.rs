@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::prefixes::Surroundings;
+use super::refusal::{self, Refusals, Why};
 use super::{Base, Request};
+use crate::elf::{self, Look};
+use crate::rootfs::{Resolved, Rootfs};
 use crate::stack::{Eessi, Stack};
 
 /// The places from which files may be added that nobody named.
@@ -18,7 +22,28 @@ pub(super) struct Scope<'a> {
     slim_layers: Vec<PathBuf>,
     /// Directories in which installations lie, of a plain site.
     neighbourhoods: Vec<PathBuf>,
+    /// The exporting person's own directories.
+    private: Vec<PathBuf>,
+    /// What was asked for by its path.
+    include: &'a [PathBuf],
+    beneath: Option<&'a Rootfs>,
+    /// What was asked for by packed files, and must not be added.
+    pub(super) refusals: Refusals,
 }
+
+/// Whether to follow a link out of what is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follow {
+    /// What it leads to is added.
+    Yes,
+    /// It is something that programs need, and must not be added.
+    Refused(Why),
+    /// It is left as it is.
+    No,
+}
+
+/// An installation that a script's interpreter brings with it has at most so many bytes.
+pub(super) const LARGEST_INSTALLATION: u64 = 4 << 30;
 
 /// What drivers of GPUs and other devices install beside their kernel modules. They fit the
 /// machine's kernel, not the image: the runtime brings them.
@@ -58,29 +83,158 @@ impl<'a> Scope<'a> {
         let around = prefixes.iter().flatten().filter_map(|prefix| prefix.ancestors().nth(2));
         let mut neighbourhoods: Vec<_> =
             around.filter(|around| around.components().count() > 1).map(Path::to_owned).collect();
+        // paths that were followed lie where links lead
+        let real: Vec<_> =
+            neighbourhoods.iter().filter_map(|at| fs::canonicalize(at).ok()).collect();
+        neighbourhoods.extend(real.into_iter().filter(|at| at.components().count() > 1));
         neighbourhoods.sort_unstable();
         neighbourhoods.dedup();
         let slim_layers = super::slim::layers(request);
-        Self { surroundings, eessi, base: request.base, slim_layers, neighbourhoods }
+        let private = refusal::private(request.private);
+        Self {
+            surroundings,
+            eessi,
+            base: request.base,
+            slim_layers,
+            neighbourhoods,
+            private,
+            include: request.include,
+            beneath: request.beneath,
+            refusals: Refusals::default(),
+        }
     }
 
     /// Whether a library at `path` may be added.
     pub(super) fn may_add_library(&self, path: &Path) -> bool {
-        !path.file_name().is_some_and(|name| is_driver(name.as_bytes()))
-            && (self.base == Base::Host || self.in_stack(path))
-    }
-
-    /// Whether what a link leads to may be added. A directory is, if it lies in one module's
-    /// installation.
-    pub(super) fn may_follow(&self, path: &Path, metadata: &fs::Metadata) -> bool {
-        if path.file_name().is_some_and(|name| is_driver(name.as_bytes())) {
+        if path.file_name().is_some_and(|name| is_driver(name.as_bytes()))
+            || self.base != Base::Host && !self.in_stack(path)
+        {
             return false;
         }
-        if metadata.is_dir() {
-            return self.in_installation(path) || self.in_slim_layer(path);
+        let is_elf = |path: &Path| matches!(elf::look(path), Look::Elf(_) | Look::Damaged(_));
+        let Some(why) = self.refuses(path, 0o004, is_elf) else { return true };
+        self.refusals.note(path, why, None);
+        false
+    }
+
+    /// Why the program at `path`, which a script names, must not be added; `None` if it may be.
+    pub(super) fn refuses_program(&self, path: &Path) -> Option<Why> {
+        let runs = |path: &Path| matches!(elf::look(path), Look::Elf(_) | Look::Script(_));
+        self.refuses(path, 0o005, runs)
+    }
+
+    /// Why the file at `path` must not be added: all that it leads through counts. Outside of the
+    /// stack everybody has to have the permissions `needed`, and it has to be of the right `kind`.
+    fn refuses(&self, path: &Path, needed: u32, kind: impl Fn(&Path) -> bool) -> Option<Why> {
+        let way = refusal::way(path)?;
+        if way.iter().any(|at| self.is_personal(at)) {
+            return Some(Why::Personal);
         }
-        let of_base = self.base == Base::Host && SYSTEM.iter().any(|top| path.starts_with(top));
-        self.in_stack(path) || of_base
+        let end = way.last()?;
+        if self.in_stack(end) || self.is_included(end) {
+            return None;
+        }
+        let metadata = fs::metadata(end).ok()?;
+        if metadata.mode() & needed != needed {
+            return Some(Why::Closed);
+        }
+        (!kind(end)).then_some(Why::NoProgram)
+    }
+
+    /// Whether to follow a link in `from` to what is at `path`. A directory is added if it lies in
+    /// one module's installation.
+    pub(super) fn follow(&self, from: &Path, path: &Path, metadata: &fs::Metadata) -> Follow {
+        if path.file_name().is_some_and(|name| is_driver(name.as_bytes())) {
+            return Follow::No;
+        }
+        let personal = refusal::way(path).iter().flatten().any(|at| self.is_personal(at));
+        if metadata.is_dir() {
+            let whole = self.in_installation(path) || self.in_slim_layer(path);
+            return if whole && !personal { Follow::Yes } else { Follow::No };
+        }
+        let runs = metadata.mode() & 0o111 != 0;
+        let refused = |why| if runs { Follow::Refused(why) } else { Follow::No };
+        if personal {
+            return refused(Why::Personal);
+        }
+        if self.in_stack(path) {
+            return Follow::Yes;
+        }
+        if metadata.mode() & 0o004 == 0 {
+            return refused(Why::Closed);
+        }
+        let of_machine = SYSTEM.iter().any(|top| path.starts_with(top));
+        if of_machine && self.base == Base::Host {
+            return Follow::Yes;
+        }
+        if !metadata.is_file() || self.in_layer(from) {
+            return Follow::No;
+        }
+        match elf::look(path) {
+            Look::Script(_) if self.base == Base::Host || !of_machine => Follow::Yes,
+            Look::Elf(facts) => {
+                let loader = facts.interpreter.as_deref();
+                let starts = !of_machine && loader.is_none_or(|loader| self.has_loader(loader));
+                if self.base == Base::Host || starts { Follow::Yes } else { refused(Why::Machine) }
+            }
+            Look::Script(_) => refused(Why::Machine),
+            _ => Follow::No,
+        }
+    }
+
+    /// Whether the image will have what loads a program, without this machine's.
+    fn has_loader(&self, loader: &Path) -> bool {
+        let found = self.beneath.map(|base| base.resolve(loader.as_os_str().as_bytes()));
+        self.in_stack(loader) || matches!(found, Some(Resolved::Found(_)))
+    }
+
+    /// Whether `path` lies in a person's own directory, and in no installation of the modules
+    /// there.
+    pub(super) fn is_personal(&self, path: &Path) -> bool {
+        let below = |around: &Path| path.strip_prefix(around).map_or(0, |b| b.iter().count());
+        let of_modules = |home: &Path| {
+            let own = |around: &&PathBuf| around.starts_with(home) && *around != home;
+            self.neighbourhoods.iter().filter(own).any(|around| below(around) >= 2)
+        };
+        !self.is_included(path)
+            && refusal::homes(path, &self.private).iter().any(|home| !of_modules(home))
+    }
+
+    /// Whether `path` was asked for.
+    fn is_included(&self, path: &Path) -> bool {
+        self.include.iter().any(|asked| path.starts_with(asked))
+    }
+
+    /// The directories that the modules' software lies in.
+    pub(super) fn tops(&self) -> Vec<&Path> {
+        match self.eessi {
+            Some(eessi) => vec![&eessi.repository],
+            None => self.neighbourhoods.iter().map(PathBuf::as_path).collect(),
+        }
+    }
+
+    /// The installation of the stack that the program at `path` belongs to.
+    pub(super) fn installation_of(&self, path: &Path) -> Option<PathBuf> {
+        let end = refusal::way(path)?.pop()?;
+        let prefix = match self.eessi {
+            Some(eessi) => in_repository(eessi, &end)?,
+            None => self.in_neighbourhood(&end)?,
+        };
+        (prefix.is_dir() && !self.surroundings.is_shared(&prefix)).then_some(prefix)
+    }
+
+    /// `/apps/software/Python/3.11` of `/apps/software/Python/3.11/bin/python3`.
+    fn in_neighbourhood(&self, path: &Path) -> Option<PathBuf> {
+        let around = self.neighbourhoods.iter().filter(|around| path.starts_with(around));
+        let around = around.max_by_key(|around| around.components().count())?;
+        let directory = path.parent()?;
+        if directory.ends_with("bin") || directory.ends_with("sbin") {
+            let prefix = directory.parent()?;
+            return (prefix.starts_with(around) && prefix != around).then(|| prefix.to_owned());
+        }
+        let mut below = path.strip_prefix(around).ok()?.iter();
+        let prefix = around.join(below.next()?).join(below.next()?);
+        (prefix != path).then_some(prefix)
     }
 
     /// Whether `path` lies in a compatibility layer, whose links to the machine are meant so.
@@ -117,4 +271,14 @@ impl<'a> Scope<'a> {
         (of_base || self.neighbourhoods.iter().any(|around| below(around) >= 2))
             && !self.surroundings.is_shared(path)
     }
+}
+
+/// The installation that `path` lies in, of whatever CPU's software.
+fn in_repository(eessi: &Eessi, path: &Path) -> Option<PathBuf> {
+    path.strip_prefix(&eessi.repository).ok()?;
+    let names: Vec<_> = path.iter().collect();
+    // …/software/linux/x86_64/intel/haswell/software/Python/3.11/bin/python3
+    let last = names.iter().rposition(|name| *name == "software")?;
+    let first = names.iter().position(|name| *name == "software")?;
+    (first < last && names.len() > last + 3).then(|| names.iter().take(last + 3).collect())
 }

@@ -52,12 +52,13 @@ pub struct Shebang {
 
 impl Shebang {
     /// The first line of `text`, if it begins with `#!` and names a program. Of a longer line than
-    /// the kernel reads, what the kernel reads counts.
+    /// the kernel reads, what the kernel reads counts; as for the kernel, a carriage return is a
+    /// letter like any other.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text = text.get(..LINE.min(text.len()))?;
         let line = text.strip_prefix(b"#!")?.split(|byte| matches!(byte, b'\n' | 0)).next()?;
-        let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
+        let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
         let line = trimmed(line, blank);
         let end = line.iter().position(blank).unwrap_or(line.len());
         let (program, rest) = line.split_at_checked(end)?;
@@ -71,6 +72,13 @@ impl Shebang {
         })
     }
 
+    /// Whether the line ends as lines of Windows do: its last word is not what it looks like.
+    #[must_use]
+    pub fn ends_in_carriage_return(&self) -> bool {
+        let program = self.program.as_os_str().as_bytes();
+        self.argument.as_deref().unwrap_or(program).ends_with(b"\r")
+    }
+
     /// The program that `env` would start, where the interpreter is `env`: its name, or its path.
     #[must_use]
     pub fn program_of_env(&self) -> Option<PathBuf> {
@@ -79,24 +87,74 @@ impl Shebang {
         }
         let argument = self.argument.as_deref()?;
         // without -S all of it is one name, which never has blanks on purpose
-        let words = argument.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let mut takes_value = false;
-        for word in words {
-            let is_value = std::mem::take(&mut takes_value);
-            if is_value || word.contains(&b'=') {
-                continue;
+        let words = argument.split(|byte| matches!(byte, b' ' | b'\t'));
+        let mut words = words.filter(|word| !word.is_empty());
+        let mut options = true;
+        while let Some(word) = words.next() {
+            match EnvWord::of(word, options) {
+                EnvWord::Program(name) => return Some(PathBuf::from(OsStr::from_bytes(name))),
+                EnvWord::TakesNext => drop(words.next()),
+                EnvWord::EndOfOptions => options = false,
+                EnvWord::Other => {}
             }
-            if let Some(joined) = word.strip_prefix(b"-S").filter(|joined| !joined.is_empty()) {
-                return Some(PathBuf::from(OsStr::from_bytes(joined)));
-            }
-            if word.starts_with(b"-") {
-                takes_value = matches!(word, b"-u" | b"-C");
-                continue;
-            }
-            return Some(PathBuf::from(OsStr::from_bytes(word)));
         }
         None
     }
+}
+
+/// What a word that `env` is called with is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EnvWord<'a> {
+    /// What it starts.
+    Program(&'a [u8]),
+    /// An option of which the next word is the value.
+    TakesNext,
+    /// `--`.
+    EndOfOptions,
+    /// A variable, or an option that is complete.
+    Other,
+}
+
+impl<'a> EnvWord<'a> {
+    /// Source: GNU coreutils' `env`; BSD's knows no other of these letters but `-P`, which takes a
+    /// value too.
+    fn of(word: &'a [u8], options: bool) -> Self {
+        if !options || !word.starts_with(b"-") {
+            return if word.contains(&b'=') { Self::Other } else { Self::Program(unquoted(word)) };
+        }
+        if let Some(long) = word.strip_prefix(b"--") {
+            return match long {
+                b"" => Self::EndOfOptions,
+                b"unset" | b"chdir" | b"argv0" => Self::TakesNext,
+                _ => long.strip_prefix(b"split-string=").map_or(Self::Other, Self::first_of_split),
+            };
+        }
+        let letters = word.iter().enumerate().skip(1);
+        for (at, letter) in letters {
+            let rest = word.get(at + 1..).unwrap_or_default();
+            match letter {
+                b'S' => return Self::first_of_split(rest),
+                b'u' | b'C' | b'a' | b'P' if rest.is_empty() => return Self::TakesNext,
+                b'u' | b'C' | b'a' | b'P' => return Self::Other,
+                _ => {}
+            }
+        }
+        Self::Other
+    }
+
+    /// The word that stands joined to the option that splits: a word like others.
+    fn first_of_split(word: &'a [u8]) -> Self {
+        match trimmed(word, |byte| matches!(byte, b'"' | b'\'')) {
+            [] => Self::Other,
+            [b'-', ..] => Self::of(word, true),
+            word => Self::of(word, false),
+        }
+    }
+}
+
+/// A word of a string that `env` splits, without quotes around it.
+fn unquoted(word: &[u8]) -> &[u8] {
+    trimmed(word, |byte| matches!(byte, b'"' | b'\''))
 }
 
 fn trimmed(mut text: &[u8], blank: impl Fn(&u8) -> bool) -> &[u8] {
@@ -161,7 +219,8 @@ mod tests {
             ("#!/bin/sh\necho", Some(("/bin/sh", None))),
             ("#! \t/usr/bin/perl -w -T \n", Some(("/usr/bin/perl", Some("-w -T")))),
             ("#!perl", Some(("perl", None))),
-            ("#!/bin/sh\r\n", Some(("/bin/sh", None))),
+            ("#!/bin/sh\r\n", Some(("/bin/sh\r", None))),
+            ("#!/bin/sh -e\r\n", Some(("/bin/sh", Some("-e\r")))),
             ("#!\n/bin/sh", None),
             ("#!", None),
             ("# !/bin/sh", None),
@@ -180,12 +239,36 @@ mod tests {
     }
 
     #[test]
+    fn a_carriage_return_belongs_to_the_last_word() {
+        for (text, ends) in [
+            ("#!/bin/sh\r\n", true),
+            ("#!/bin/sh -e\r\n", true),
+            ("#!/bin/sh \r\n", true),
+            ("#!/bin/sh\n\r", false),
+        ] {
+            assert_eq!(Shebang::parse(text.as_bytes()).unwrap().ends_in_carriage_return(), ends);
+        }
+    }
+
+    #[test]
     fn what_env_starts_is_found_behind_its_options() {
         for (argument, want) in [
             ("python3", Some("python3")),
             ("-S A=b lua -l x", Some("lua")),
             ("-Sperl -w", Some("perl")),
             ("-i -u HOME /bin/ksh", Some("/bin/ksh")),
+            ("--split-string=tool x", Some("tool")),
+            ("--split-string tool x", Some("tool")),
+            ("-S -u FOO prog", Some("prog")),
+            ("-S --unset FOO --chdir=/x prog", Some("prog")),
+            ("-vS -i A=b prog", Some("prog")),
+            ("-S-i prog", Some("prog")),
+            ("-iSprog", Some("prog")),
+            ("-SA=b prog", Some("prog")),
+            ("-S \"my-prog\" x", Some("my-prog")),
+            ("-S -- -prog", Some("-prog")),
+            ("-uFOO prog", Some("prog")),
+            ("python3\r", Some("python3\r")),
             ("A=b", None),
             ("-S", None),
         ] {

@@ -85,6 +85,23 @@ fn whatever_is_altered_is_named() {
     assert_eq!(errors(), want(&program));
     std::fs::write(inside(&program), &bytes).unwrap();
 
+    let chmod = |path: &str, mode: u32| {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(inside(path), permissions).unwrap();
+    };
+    let mode_of = |path: &str| {
+        let metadata = std::fs::metadata(inside(path)).unwrap();
+        std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777
+    };
+    for (path, mode) in
+        [(&*program, 0o444), (&*program, 0o4777), (&*format!("{root}/bin"), 0o777), ("/tmp", 0o555)]
+    {
+        let was = mode_of(path);
+        chmod(path, mode);
+        assert_eq!(errors(), want(path), "{mode:o}");
+        chmod(path, was);
+    }
+
     std::fs::write(inside("/etc/added"), "x").unwrap();
     assert_eq!(errors(), want("/etc/added"));
     std::fs::remove_file(inside("/etc/added")).unwrap();

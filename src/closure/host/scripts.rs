@@ -1,27 +1,24 @@
 //! Interpreters of the scripts that are packed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Place, interpreters};
 use crate::closure::collect::Collector;
-use crate::closure::{Cause, ClosureError, Reason, Request, parallel};
+use crate::closure::libraries::Needs;
+use crate::closure::refusal::Why;
+use crate::closure::scope::{LARGEST_INSTALLATION, Scope};
+use crate::closure::{Cause, ClosureError, Reason, Request};
+use crate::elf::Shebang;
 use crate::rootfs::Content;
-
-/// Longest first line of a script that the kernel reads, in bytes.
-const LINE: u64 = 256;
 
 /// The search for interpreters as it goes on.
 #[derive(Debug)]
 pub(in crate::closure) struct Scripts<'a> {
     /// Where `env` looks.
     path: Vec<PathBuf>,
-    private: &'a [PathBuf],
-    /// Where interpreters are taken from.
+    scope: &'a Scope<'a>,
+    /// Where interpreters are taken from besides the stack.
     places: Vec<Place>,
     /// Files of the plan that were looked at.
     seen: usize,
@@ -39,55 +36,55 @@ enum Interpreter {
 }
 
 impl<'a> Scripts<'a> {
-    /// The search for interpreters that these places have.
-    pub(in crate::closure) fn new(request: &Request<'a>, places: Vec<Place>) -> Self {
+    /// The search for interpreters that these places, or the stack, have.
+    pub(in crate::closure) fn new(
+        request: &Request<'_>,
+        scope: &'a Scope<'a>,
+        places: Vec<Place>,
+    ) -> Self {
         let system = ["/usr/bin", "/bin"].map(PathBuf::from);
         Self {
             path: request.path.iter().cloned().chain(system).collect(),
-            private: request.private,
+            scope,
             places,
             seen: 0,
             known: BTreeSet::new(),
         }
     }
 
-    /// Adds the interpreters of scripts that joined the plan since the last time, and what these
-    /// need, which may be scripts again.
+    /// Adds the interpreters of scripts that joined the plan since the last time. `looked` has
+    /// seen what each begins with.
     pub(in crate::closure) fn add(
         &mut self,
         collector: &mut Collector<'_>,
+        looked: &Needs<'_>,
     ) -> Result<(), ClosureError> {
-        loop {
-            let files = collector.rootfs.files().get(self.seen..).unwrap_or_default();
-            self.seen = collector.rootfs.files().len();
-            let executable = |mode: u16| mode & 0o111 != 0;
-            let paths: Vec<_> = files
-                .iter()
-                .filter(|file| executable(file.metadata.mode))
-                .filter_map(|file| match &file.content {
-                    Content::Host(path) => Some(path.clone()),
-                    _ => None,
-                })
-                .collect();
-            self.add_libraries(collector, &paths)?;
-            let asked = parallel::map(&paths, collector.interrupt, |path| interpreter_of(path))?;
-            // by the first script that asks for it
-            let mut new: BTreeMap<Interpreter, &Path> = BTreeMap::new();
-            for (path, asked) in paths.iter().zip(asked) {
-                for interpreter in asked.into_iter().flatten() {
-                    if !self.known.contains(&interpreter) {
-                        new.entry(interpreter).or_insert(path);
-                    }
+        let files = collector.rootfs.files().get(self.seen..).unwrap_or_default();
+        self.seen = collector.rootfs.files().len();
+        let programs: Vec<_> = files
+            .iter()
+            .filter(|file| file.metadata.mode & 0o111 != 0)
+            .filter_map(|file| match &file.content {
+                Content::Host(path) => Some(path.clone()),
+                _ => None,
+            })
+            .collect();
+        self.add_libraries(collector, &programs)?;
+        // by the first script that asks for it
+        let mut new: BTreeMap<Interpreter, PathBuf> = BTreeMap::new();
+        for path in &programs {
+            for interpreter in looked.script(path).iter().flat_map(interpreters_of) {
+                if !self.known.contains(&interpreter) {
+                    new.entry(interpreter).or_insert_with(|| path.clone());
                 }
             }
-            if new.is_empty() {
-                return Ok(());
-            }
-            for (interpreter, script) in &new {
-                self.add_interpreter(collector, interpreter, script)?;
-            }
-            self.known.extend(new.into_keys());
         }
+        for (interpreter, script) in &new {
+            collector.interrupt.check()?;
+            self.add_interpreter(collector, interpreter, script)?;
+        }
+        self.known.extend(new.into_keys());
+        Ok(())
     }
 
     fn add_interpreter(
@@ -101,6 +98,21 @@ impl<'a> Scripts<'a> {
             Interpreter::Named(name) => self.find(collector, name),
         };
         let Some(program) = program.filter(|program| program.is_file()) else { return Ok(()) };
+        let of_site = |site: &PathBuf| program.starts_with(site);
+        let there_already = collector.holds(&program) || collector.is_beneath(&program);
+        // a link to what is packed is something new, too
+        if !collector.has(&program) && !collector.is_beneath(&program) {
+            if let Some(why) = self.scope.refuses_program(&program) {
+                self.scope.refusals.note(&program, why, Some(script));
+                return Ok(());
+            }
+            if !there_already && collector.site_directories().iter().any(of_site) {
+                return Ok(());
+            }
+        }
+        if !there_already && let Some(installation) = self.scope.installation_of(&program) {
+            return self.add_installation(collector, &program, &installation, script);
+        }
         let mut places = self.places.iter();
         let Some(place) = places.find(|place| program.starts_with(place.root())) else {
             return Ok(());
@@ -112,7 +124,6 @@ impl<'a> Scripts<'a> {
         } else {
             Cause::BaseScript { name, user }.into()
         };
-        let there_already = collector.holds(&program);
         if !collector.add(&program, &reason)? {
             return Ok(());
         }
@@ -142,13 +153,37 @@ impl<'a> Scripts<'a> {
         Ok(())
     }
 
-    /// The program that `env` means by `name`. One in a private directory is taken only if it is
-    /// packed: it is a person's, not the modules'.
+    /// Adds the interpreter `program` of a script with the installation that it lies in: its
+    /// library lies there, too.
+    fn add_installation(
+        &self,
+        collector: &mut Collector<'_>,
+        program: &Path,
+        installation: &Path,
+        script: &Path,
+    ) -> Result<(), ClosureError> {
+        let found = collector.survey(installation, &mut Vec::new())?;
+        let bytes = found.iter().map(|found| found.bytes).sum::<u64>();
+        if bytes > LARGEST_INSTALLATION {
+            self.scope.refusals.note(program, Why::TooLarge, Some(script));
+            return Ok(());
+        }
+        let reason: Reason = Cause::Script(collector.place(script)).into();
+        // it lies outside of a layer
+        collector.confined(None, |collector| {
+            collector.add(installation, &reason)?;
+            collector.add(program, &reason)
+        })?;
+        Ok(())
+    }
+
+    /// The program that `env` means by `name`. One in a person's directory is taken only if it is
+    /// packed: it is not the modules'.
     fn find(&self, collector: &Collector<'_>, name: &Path) -> Option<PathBuf> {
         let candidates = self.path.iter().map(|directory| directory.join(name));
-        candidates.filter(|path| path.is_absolute() && path.is_file()).find(|path| {
-            !self.private.iter().any(|private| path.starts_with(private)) || collector.holds(path)
-        })
+        candidates
+            .filter(|path| path.is_absolute() && path.is_file())
+            .find(|path| !self.scope.is_personal(path) || collector.holds(path))
     }
 }
 
@@ -165,51 +200,13 @@ fn add_library(
     Ok(())
 }
 
-/// The interpreters that the file at `path` asks for: `env` counts as one, too.
-fn interpreter_of(path: &Path) -> Option<Vec<Interpreter>> {
-    let mut line = Vec::new();
-    File::open(path).ok()?.take(LINE).read_to_end(&mut line).ok()?;
-    parse(&line)
-}
-
-/// The interpreters that a script beginning with `text` asks for.
-fn parse(text: &[u8]) -> Option<Vec<Interpreter>> {
-    let line = text.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
-    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let program = Path::new(OsStr::from_bytes(words.next()?));
-    if !program.is_absolute() {
-        return None;
+/// The interpreters that a script asks for: `env` counts as one, too.
+fn interpreters_of(shebang: &Shebang) -> Vec<Interpreter> {
+    if !shebang.program.is_absolute() {
+        return Vec::new();
     }
-    let mut found = vec![Interpreter::At(program.to_owned())];
-    if program.file_name() == Some(OsStr::new("env")) {
-        let is_option = |word: &&[u8]| word.starts_with(b"-") || word.contains(&b'=');
-        if let Some(name) = words.find(|word| !is_option(word)) {
-            found.push(Interpreter::Named(PathBuf::from(OsStr::from_bytes(name))));
-        }
-    }
-    Some(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_line_of_a_script_names_its_interpreter() {
-        let at = |path: &str| Interpreter::At(path.into());
-        let named = |name: &str| Interpreter::Named(name.into());
-        for (text, want) in [
-            ("#!/bin/sh\necho", vec![at("/bin/sh")]),
-            ("#! /usr/bin/perl -w\n", vec![at("/usr/bin/perl")]),
-            ("#!/usr/bin/env python3\n", vec![at("/usr/bin/env"), named("python3")]),
-            ("#!/usr/bin/env -S A=b lua -l x", vec![at("/usr/bin/env"), named("lua")]),
-            ("#!/bin/env", vec![at("/bin/env")]),
-            ("#!perl\n", vec![]),
-            ("#!\n", vec![]),
-            ("\x7fELF", vec![]),
-            ("", vec![]),
-        ] {
-            assert_eq!(parse(text.as_bytes()).unwrap_or_default(), want, "{text:?}");
-        }
-    }
+    let named = shebang.program_of_env().map(|name| {
+        if name.is_absolute() { Interpreter::At(name) } else { Interpreter::Named(name) }
+    });
+    [Interpreter::At(shebang.program.clone())].into_iter().chain(named).collect()
 }

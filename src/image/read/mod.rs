@@ -225,6 +225,12 @@ impl Image {
         }
     }
 
+    /// Whether it is a directory with the files as they are.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.kind == "directory"
+    }
+
     /// What was passed over since it cannot be read.
     pub(super) fn unreadable(&self) -> &[PathBuf] {
         match &self.files {
