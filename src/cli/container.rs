@@ -58,7 +58,7 @@ pub(super) fn export(
     let gathered = gather(context, words, &asked, frozen, terminal)?;
     let mut prepared = prepare(context, words, &asked, gathered, terminal)?;
     proof::judge(&mut prepared.assembled, &prepared.findings, words.allow_incomplete, terminal)?;
-    let verdict = Verdict::of(&prepared.findings, &prepared.assembled.rootfs);
+    let verdict = Verdict::of(&prepared.findings, &prepared.assembled.environment);
     gate::end_if_strict(words, (&prepared.warnings, &verdict), terminal)?;
     let written = write(context, words, &asked, &prepared, &mut output, terminal);
     // what a failed export compressed is of use to the next one

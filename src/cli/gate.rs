@@ -155,8 +155,8 @@ pub(super) fn look_again(
     Ok(repositories)
 }
 
-/// Ends the export at a warning, or at one of the proof's about what the user asked for, where
-/// warnings are errors.
+/// Ends the export at a warning, or at one of the proof's about what the export lost, where warnings
+/// are errors.
 pub(super) fn end_if_strict(
     words: &Container,
     (warnings, verdict): (&[String], &Verdict),

@@ -33,10 +33,10 @@ fn an_untouched_session_is_exported_without_a_warning() {
     let names: Vec<_> =
         std::fs::read_dir(env.work()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, [name]);
-    // what the layer beneath has always lacked is no reason to refuse
+    // what lacked where the files came from is no reason to refuse
     let strict = format!("container -a A --force --strict {FAST}");
     let strict = env.run(&mut module_export(&env, &session, &strict));
-    assert!(strict.stderr.contains("about the layer beneath"), "{strict}");
+    assert!(strict.stderr.contains("lacked where the files came from"), "{strict}");
     strict.success();
 }
 
