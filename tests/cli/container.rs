@@ -33,8 +33,13 @@ fn an_untouched_session_is_exported_without_a_warning() {
     let names: Vec<_> =
         std::fs::read_dir(env.work()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, [name]);
-    // what lacked where the files came from is no reason to refuse
-    let strict = format!("container -a A --force --strict {FAST}");
+}
+
+#[test]
+fn what_lacked_where_the_files_came_from_is_no_reason_to_refuse_under_strict() {
+    let env = TestEnv::new();
+    let Some(session) = eessi(&env, "module load GSL") else { return };
+    let strict = format!("container -a A --strict {FAST}");
     let strict = env.run(&mut module_export(&env, &session, &strict));
     assert!(strict.stderr.contains("lacked where the files came from"), "{strict}");
     strict.success();
