@@ -21,7 +21,6 @@ use super::privacy;
 use super::proof;
 use super::report::Report;
 use super::terminal::Terminal;
-use super::verdict::Verdict;
 use super::wish::Wish;
 use crate::assemble::{self, Assembled, Codec, Identity};
 use crate::audit::Finding;
@@ -58,7 +57,7 @@ pub(super) fn export(
     let gathered = gather(context, words, &asked, frozen, terminal)?;
     let mut prepared = prepare(context, words, &asked, gathered, terminal)?;
     proof::judge(&mut prepared.assembled, &prepared.findings, words.allow_incomplete, terminal)?;
-    let verdict = Verdict::of(&prepared.findings, &prepared.assembled.environment);
+    let verdict = prepared.verdict();
     gate::end_if_strict(words, (&prepared.warnings, &verdict), terminal)?;
     let written = write(context, words, &asked, &prepared, &mut output, terminal);
     // what a failed export compressed is of use to the next one

@@ -115,7 +115,7 @@ pub(super) fn plan(
         let place = if place == Place::Destination { "destination" } else { "scratch" };
         space.push(Space { place, path, needed, available });
     }
-    let verdict = Verdict::of(&prepared.findings, &prepared.assembled.environment);
+    let verdict = prepared.verdict();
     let failure = failure(words, (&prepared, &verdict), &space);
     let status = failure.as_ref().map_or(0, Failure::status);
     let image = words.destination.join(&place.file_name);
@@ -128,7 +128,7 @@ pub(super) fn plan(
         verdict.name_warnings(terminal);
     }
     if terminal.verbose {
-        verdict.name_inherited(terminal);
+        verdict.name_lesser(terminal);
     }
     print(words, &planned, terminal)?;
     match failure {

@@ -75,7 +75,7 @@ impl Report {
         }
         if terminal.verbose {
             self.verdict.name_warnings(terminal);
-            self.verdict.name_inherited(terminal);
+            self.verdict.name_lesser(terminal);
         }
         let manifest = &self.manifest;
         let path = self.image.to_string_lossy();

@@ -114,6 +114,7 @@ fn hit_of<'a>(directory: &Path, cause: &Cause, table: &'a Table) -> Option<Hit<'
         | Cause::Library { .. }
         | Cause::Link(_)
         | Cause::Script(_)
+        | Cause::Interpreter(_)
         | Cause::Constant(_) => None,
         // a distribution, and what this program makes
         _ => return None,
