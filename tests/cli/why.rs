@@ -167,6 +167,10 @@ fn check_what_a_slim_base_lacks(env: &TestEnv, image: &Path, layer: &str) {
     let program = format!("{bin}/{program}");
     let left = answer(env, image, &program);
     assert_eq!(left["left_out"]["path"], *program);
+    // a link to what a site binds says more than that not all of its directory is packed
+    let driver = format!("{layer}/lib64/libcuda.so.1");
+    let ran = why(env, image, &driver, &[]);
+    assert!(ran.status == 1 && ran.stderr.contains("where a site may bind its own"), "{ran}");
     let reason = "not reached (--slim): nothing that is packed starts it or names it";
     assert_eq!(left["left_out"]["reason"], reason);
     let never = answer(env, image, &format!("{bin}/never-existed"));

@@ -214,6 +214,10 @@ impl Answer {
         };
         let covering = told.manifest.omissions.iter().filter(covers);
         self.left_out = covering.max_by_key(|left| left.path.as_os_str().len()).cloned();
+        // of a directory in which not everything is packed that says less than where a link leads
+        if self.bind_point.is_some() {
+            self.left_out.take_if(|left| left.reason.starts_with(NOT_REACHED));
+        }
         if self.left_out.as_ref().is_some_and(|left| left.reason.starts_with(NOT_REACHED)) {
             self.explain_slim(told);
         }
