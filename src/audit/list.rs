@@ -273,7 +273,8 @@ fn difference(
     }
 }
 
-fn finding(path: &Path, what: String) -> Finding {
+/// The finding that something is not as the list, or every image, has it.
+pub(super) fn finding(path: &Path, what: String) -> Finding {
     Finding {
         severity: Severity::Error,
         path: path.to_owned(),

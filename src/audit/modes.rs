@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Check, Finding, Listing, MEND_LOST, Severity, text};
+use super::list::finding;
+use super::{Finding, Listing, Severity};
 use crate::rootfs::{BENEATH, Node, Resolved, Rootfs};
 
 /// Directories in which everybody may write.
@@ -92,16 +93,4 @@ fn not_writable(rootfs: &Rootfs, path: &Path, is_unpacked: bool) -> Option<Strin
     };
     let needed = if is_unpacked { 0o300 } else { 0o777 };
     (mode & needed != needed).then(|| format!("its mode {mode:04o} does not let everybody write"))
-}
-
-fn finding(path: &Path, what: String) -> Finding {
-    Finding {
-        severity: Severity::Error,
-        path: path.to_owned(),
-        check: Check::List,
-        need: text(path),
-        what,
-        needed_by: Vec::new(),
-        mend: MEND_LOST.to_owned(),
-    }
 }

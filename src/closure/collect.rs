@@ -402,7 +402,7 @@ fn once(result: Result<(), RootfsError>) -> Result<(), ClosureError> {
 }
 
 /// The names in `path`, without `.` and the root.
-fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
+pub(super) fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
     path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some(OsStr::new("..").to_owned()),

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use super::collect::Collector;
+use super::collect::{Collector, names};
 use crate::base::Escaped;
 
 /// How the reason of such an omission begins.
@@ -163,15 +163,6 @@ pub(super) fn way(path: &Path) -> Option<Vec<PathBuf>> {
     }
     way.push(at);
     Some(way)
-}
-
-/// The names in `path`, without `.` and the root.
-fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
-    path.components().filter_map(|component| match component {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
-    })
 }
 
 #[cfg(test)]

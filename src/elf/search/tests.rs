@@ -9,19 +9,12 @@ struct Machine(BTreeMap<PathBuf, Arc<ElfFacts>>);
 
 /// A 64-bit file that needs these names.
 fn facts(needed: &[&str]) -> ElfFacts {
+    let architecture = Architecture { is_64_bit: true, is_little_endian: true, machine: 62 };
     ElfFacts {
-        architecture: Architecture { is_64_bit: true, is_little_endian: true, machine: 62 },
         kind: Kind::Shared,
-        interpreter: None,
         dynamic: true,
         needed: needed.iter().map(OsString::from).collect(),
-        optional: Vec::new(),
-        soname: None,
-        rpath: None,
-        runpath: None,
-        no_default_directories: false,
-        needed_versions: Vec::new(),
-        defined_versions: Vec::new(),
+        ..ElfFacts::empty(architecture)
     }
 }
 
