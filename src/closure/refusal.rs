@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::collect::{Collector, names};
@@ -97,6 +98,7 @@ impl Refusals {
 }
 
 fn sentence(path: &Path, why: Why, user: Option<&Path>) -> String {
+    let is_closed = fs::metadata(path).is_ok_and(|found| found.mode() & 0o004 == 0);
     let path = path.to_string_lossy();
     let path = Escaped(&path);
     let reason = why.reason();
@@ -111,7 +113,13 @@ fn sentence(path: &Path, why: Why, user: Option<&Path>) -> String {
         (_, Some(user)) => format!("`{path}`, which `{}` asks for,", Escaped(&user)),
         (_, None) => format!("`{path}`, which packed files ask for,"),
     };
-    format!("{asks} is not packed: {reason}; `--include {path}` adds it all the same")
+    // what its owner keeps to himself is not to be asked for by mistake: it may be a key
+    let remedy = if is_closed {
+        String::new()
+    } else {
+        format!("; `--include {path}` adds it all the same")
+    };
+    format!("{asks} is not packed: {reason}{remedy}")
 }
 
 /// The persons' own directories of a request, as they are named and where links lead.
